@@ -1,0 +1,1 @@
+//! The one path from observations to rows.

@@ -1,0 +1,1 @@
+//! RabbitMQ: topology, the only publish, the only consume loop.

@@ -1,0 +1,82 @@
+//! Fault points: places where a test makes the process stop, fail or wait.
+//!
+//! Without the feature `faults` (every build but the test suite's) [`point`] is an empty function
+//! that the compiler removes. With it, the variable `LUNAS_FAULT` names one point and what
+//! happens there: `worker.after_commit=abort`, `worker.received=abort@3` (at the third visit),
+//! `worker.mid_transaction=hang`.
+
+/// Visits the fault point `name`.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub async fn point(_name: &'static str) {}
+
+/// Visits the fault point `name` and does what `LUNAS_FAULT` says for it.
+#[cfg(feature = "faults")]
+pub async fn point(name: &'static str) {
+    let Some(fault) = armed::fault().filter(|fault| fault.name == name) else {
+        return;
+    };
+    if !fault.visit() {
+        return;
+    }
+    match fault.action {
+        armed::Action::Abort => std::process::abort(),
+        armed::Action::Panic => panic!("fault point {name}"),
+        armed::Action::Hang => std::future::pending::<()>().await,
+    }
+}
+
+#[cfg(feature = "faults")]
+mod armed {
+    //! Reads `LUNAS_FAULT` once and counts the visits.
+
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// What happens at the point.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) enum Action {
+        Abort,
+        Panic,
+        Hang,
+    }
+
+    /// The one fault of this process.
+    #[derive(Debug)]
+    pub(super) struct Fault {
+        pub(super) name: String,
+        pub(super) action: Action,
+        at_visit: u64,
+        visits: AtomicU64,
+    }
+
+    impl Fault {
+        /// Counts a visit; true when it is the one to act on.
+        pub(super) fn visit(&self) -> bool {
+            self.visits.fetch_add(1, Ordering::Relaxed) + 1 == self.at_visit
+        }
+    }
+
+    /// The fault that `LUNAS_FAULT` names, if any.
+    pub(super) fn fault() -> Option<&'static Fault> {
+        static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
+        FAULT
+            .get_or_init(|| std::env::var("LUNAS_FAULT").ok().and_then(|text| parse(&text)))
+            .as_ref()
+    }
+
+    fn parse(text: &str) -> Option<Fault> {
+        let (name, action) = text.split_once('=')?;
+        let (action, at_visit) = match action.split_once('@') {
+            Some((action, nth)) => (action, nth.parse().ok()?),
+            None => (action, 1),
+        };
+        let action = match action {
+            "abort" => Action::Abort,
+            "panic" => Action::Panic,
+            "hang" => Action::Hang,
+            _ => return None,
+        };
+        Some(Fault { name: name.to_owned(), action, at_visit, visits: AtomicU64::new(0) })
+    }
+}

@@ -1,0 +1,1 @@
+//! Process start and stop: signals, drain, crypto provider.
