@@ -1,1 +1,20 @@
-//! Settings: flags with environment variables.
+//! Settings: every one is a flag with an environment variable, and `--help` is the reference.
+//!
+//! A binary declares a `clap::Parser` that flattens the groups it needs and calls [`parse`], which
+//! reports all bad settings at once. What a setting means is decided by the parser of its type;
+//! nothing outside this module reads the environment.
+
+mod parse;
+
+mod duration;
+mod secret;
+
+mod groups;
+
+pub use duration::{DurationError, parse_duration};
+pub use groups::{
+    BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings, LogFormat,
+    TelemetrySettings, WorkerRole, WorkerSettings,
+};
+pub use parse::{BadSetting, ParseError, parse, try_parse_from};
+pub use secret::Secret;
