@@ -42,16 +42,16 @@ need_rust() {
 # ports, so no outgoing connection can sit on it. The file lock keeps it for this process and the
 # service started from it, so that two runs that choose at the same moment choose differently.
 take_port() {
-  local folder="${TMPDIR:-/tmp}/lunas-ports-$(id -u)" port lock _
-  mkdir -p -m 700 "$folder"
+  local _locks="${TMPDIR:-/tmp}/lunas-ports-$(id -u)" _port _lock _
+  mkdir -p -m 700 "$_locks"
   for _ in $(seq 200); do
-    port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-    exec {lock}>"$folder/$port"
-    if flock -n "$lock" && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      printf -v "$1" %s "$port"
+    _port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
+    exec {_lock}>"$_locks/$_port"
+    if flock -n "$_lock" && ! (exec 3<>"/dev/tcp/127.0.0.1/$_port") 2>/dev/null; then
+      printf -v "$1" %s "$_port"
       return 0
     fi
-    exec {lock}>&-
+    exec {_lock}>&-
   done
   die "no free port found on 127.0.0.1"
 }

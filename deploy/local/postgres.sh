@@ -22,12 +22,13 @@ postgres_need() {
 }
 
 # PostgreSQL refuses to run as root; then everything that touches its data runs as its own user.
-postgres_as_owner() {
-  if [ "$(id -u)" -eq 0 ]; then
-    (cd / && setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/tmp "$@")
-  else
-    "$@"
-  fi
+postgres_as_owner() { (postgres_exec "$@"); }
+
+# Becomes the command; called in a subshell, so that no shell stays behind a server.
+postgres_exec() {
+  cd /
+  [ "$(id -u)" -ne 0 ] || set -- setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/tmp "$@"
+  exec "$@"
 }
 
 # Where the data lives: in the service's folder, or, when that lies below a path that the user
@@ -92,7 +93,7 @@ postgres_start() { # folder [--throwaway]
   [ "$(id -u)" -ne 0 ] || chown postgres: "$folder/postgres.log"
   # The log is opened here, because its folder may be closed to the server's user; setsid keeps
   # the Ctrl-C of a terminal away from the server, which is stopped in its turn.
-  postgres_as_owner setsid "$PG_BIN/postgres" -D "$DATA/cluster" \
+  (postgres_exec setsid "$PG_BIN/postgres" -D "$DATA/cluster") \
     </dev/null >>"$folder/postgres.log" 2>&1 &
   disown
   wait_for 60 "PostgreSQL on port $PG_PORT" postgres_ready "$folder" || {
@@ -111,28 +112,33 @@ postgres_ready() {
   "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$PG_PORT"
 }
 
-# Ends the server: TERM waits for clients, INT (fast) rolls back, QUIT and KILL are crashes.
+# Sends a signal: INT rolls back and ends, QUIT ends at once; KILL is a crash, STOP a freeze and
+# CONT its end. The last three go to the children too, which would otherwise live on for a while.
 postgres_signal() { # folder signal
-  local pid
+  local pid children=""
   # shellcheck disable=SC1091
   . "$1/service.env"
   pid="$(postgres_pid)"
   process_alive "$pid" || return 0
-  if [ "$2" = KILL ]; then
-    # Killing the parent alone would leave its children to notice by themselves.
-    # shellcheck disable=SC2046
-    kill -KILL "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null || true
-  else
-    kill -"$2" "$pid"
-  fi
+  case "$2" in
+    KILL | STOP | CONT) children="$(cat "/proc/$pid/task/$pid/children" 2>/dev/null || true)" ;;
+  esac
+  # shellcheck disable=SC2086
+  kill -"$2" "$pid" $children 2>/dev/null || true
   case "$2" in STOP | CONT) return 0 ;; esac
-  wait_for 60 "PostgreSQL to end" process_gone "$pid"
+  for pid in $pid $children; do
+    wait_for 60 "PostgreSQL to end" process_gone "$pid"
+  done
+  # After a crash the server trusts this file as long as a process of that number exists, and a
+  # zombie that nobody collects is one. Here every process of the server is known to have ended.
+  rm -f "$DATA/cluster/postmaster.pid"
 }
 
 postgres_stop() { postgres_signal "$1" INT; }
 
 postgres_destroy() { # folder
-  postgres_signal "$1" QUIT || true
+  # A frozen server hears nothing but KILL; the data goes anyway.
+  postgres_signal "$1" KILL || true
   # shellcheck disable=SC1091
   . "$1/service.env"
   rm -rf "$DATA" "$1/service.env"

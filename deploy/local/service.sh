@@ -4,6 +4,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$LUNAS_ROOT/deploy/local/postgres.sh"
+. "$LUNAS_ROOT/deploy/local/rabbitmq.sh"
 
 usage() {
   cat <<'HELP'
@@ -32,13 +33,16 @@ folder="$(cd "$2" && pwd)"
 shift 2
 umask 077
 case "$command" in
+  stop | kill | pause | resume | destroy) kind="$(kind_of "$folder")" ;;
+esac
+case "$command" in
   start-postgres) postgres_start "$folder" "$@" ;;
   start-rabbitmq) rabbitmq_start "$folder" "$@" ;;
-  stop) "$(kind_of "$folder")_stop" "$folder" ;;
-  kill) "$(kind_of "$folder")_signal" "$folder" KILL ;;
-  pause) "$(kind_of "$folder")_signal" "$folder" STOP ;;
-  resume) "$(kind_of "$folder")_signal" "$folder" CONT ;;
-  destroy) "$(kind_of "$folder")_destroy" "$folder" ;;
+  stop) "${kind}_stop" "$folder" ;;
+  kill) "${kind}_signal" "$folder" KILL ;;
+  pause) "${kind}_signal" "$folder" STOP ;;
+  resume) "${kind}_signal" "$folder" CONT ;;
+  destroy) "${kind}_destroy" "$folder" ;;
   rabbitmqctl) rabbitmq_ctl "$folder" "$@" ;;
   *) usage >&2; exit 2 ;;
 esac
