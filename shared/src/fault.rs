@@ -61,7 +61,11 @@ mod armed {
     pub(super) fn fault() -> Option<&'static Fault> {
         static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
         FAULT
-            .get_or_init(|| std::env::var("LUNAS_FAULT").ok().and_then(|text| parse(&text)))
+            .get_or_init(|| {
+                std::env::var("LUNAS_FAULT")
+                    .ok()
+                    .and_then(|text| parse(&text))
+            })
             .as_ref()
     }
 
@@ -77,6 +81,11 @@ mod armed {
             "hang" => Action::Hang,
             _ => return None,
         };
-        Some(Fault { name: name.to_owned(), action, at_visit, visits: AtomicU64::new(0) })
+        Some(Fault {
+            name: name.to_owned(),
+            action,
+            at_visit,
+            visits: AtomicU64::new(0),
+        })
     }
 }

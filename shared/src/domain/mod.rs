@@ -1,1 +1,3 @@
 //! The rules: no I/O, no clock, no environment.
+
+pub mod outcome;

@@ -1,0 +1,88 @@
+//! Which order a session could belong to: the look-up that comes before any lock.
+
+use super::columns::columns;
+use super::{Store, StoreError, Txn};
+
+/// One way a session may name its order, in order of preference (`rank`, lowest first).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkCandidate<'a> {
+    /// The Midtrans order id that asks.
+    pub session_id: &'a str,
+    /// The order of preference among the session's candidates.
+    pub rank: i32,
+    /// What names the order.
+    pub key: LinkKey<'a>,
+}
+
+/// What names an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKey<'a> {
+    /// An order's code.
+    Code(&'a str),
+    /// An order's id.
+    Id(i64),
+    /// The order whose `session_id` this session is.
+    OwnSession,
+}
+
+/// What is known of a session before locking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkFound {
+    /// The session.
+    pub session_id: String,
+    /// The order the session's payment is linked to already; `rank` is then -1.
+    pub rank: i32,
+    /// The order found, if any. `None`: the payment exists without an order.
+    pub order_id: Option<i64>,
+    /// Whether the order was found by the session's own payment row.
+    pub by_payment: bool,
+}
+
+impl Store {
+    /// Looks every candidate up. A session with a payment answers a row with `by_payment`, also
+    /// when that payment has no order yet.
+    pub async fn links_find_in_txn(
+        &self,
+        txn: &mut Txn,
+        sessions: &[&str],
+        candidates: &[LinkCandidate<'_>],
+    ) -> Result<Vec<LinkFound>, StoreError> {
+        columns!(candidates,
+            asking: |c| c.session_id,
+            ranks: |c| c.rank,
+            codes: |c| match c.key { LinkKey::Code(code) => Some(code), LinkKey::Id(_) | LinkKey::OwnSession => None },
+            ids: |c| match c.key { LinkKey::Id(id) => Some(id), LinkKey::Code(_) | LinkKey::OwnSession => None },
+        );
+        sqlx::query_as!(
+            LinkFound,
+            r#"
+            WITH candidate AS (
+                SELECT * FROM unnest($2::text[], $3::int[], $4::text[], $5::bigint[])
+                    AS c (session_id, rank, code, order_id)
+            )
+            SELECT p.session_id AS "session_id!", -1 AS "rank!", p.order_id,
+                   true AS "by_payment!"
+            FROM unnest($1::text[]) AS s (session_id)
+            JOIN payments p ON p.session_id = s.session_id
+            UNION ALL
+            SELECT c.session_id, c.rank, o.id, false
+            FROM candidate c JOIN orders o ON o.order_code = c.code
+            UNION ALL
+            SELECT c.session_id, c.rank, o.id, false
+            FROM candidate c JOIN orders o ON o.id = c.order_id
+            UNION ALL
+            SELECT c.session_id, c.rank, o.id, false
+            FROM candidate c JOIN orders o ON o.session_id = c.session_id
+            WHERE c.code IS NULL AND c.order_id IS NULL
+            "#,
+            sessions as _,
+            asking as _,
+            &ranks,
+            codes as _,
+            ids as _,
+        )
+        .fetch_all(&mut **txn)
+        .await
+        .map_err(StoreError::of("looking for the sessions' orders"))
+    }
+}

@@ -1,0 +1,180 @@
+//! Orders: locking them for a batch, writing their projection, creating and reading them.
+
+use time::OffsetDateTime;
+
+use super::columns::columns;
+use super::{Store, StoreError, Txn};
+
+/// An order as the projection sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderRow {
+    /// Primary key.
+    pub id: i64,
+    /// The shop's name of the order.
+    pub order_code: String,
+    /// The state as stored.
+    pub status: String,
+    /// Rupiah.
+    pub gross_amount: i64,
+    /// The newest session, if any.
+    pub session_id: Option<String>,
+    /// When an unpaid order closes.
+    pub expires_at: OffsetDateTime,
+    /// When it was first paid.
+    pub paid_at: Option<OffsetDateTime>,
+    /// When its tickets were issued.
+    pub tickets_issued_at: Option<OffsetDateTime>,
+    /// When its stock was taken.
+    pub stock_confirmed_at: Option<OffsetDateTime>,
+    /// When its capacity hold was given back.
+    pub capacity_released_at: Option<OffsetDateTime>,
+    /// When its stock hold was given back.
+    pub stock_released_at: Option<OffsetDateTime>,
+    /// When the goods were handed over.
+    pub picked_up_at: Option<OffsetDateTime>,
+    /// Why a human must look at it.
+    pub review_reasons: Vec<String>,
+    /// What an operator decided: `fulfil` or `close`.
+    pub resolution: Option<String>,
+    /// The paid transactions that decision was made for.
+    pub resolution_paid: Option<Vec<String>>,
+}
+
+/// What a projection writes to an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderUpdate {
+    /// Which order.
+    pub id: i64,
+    /// Its new state.
+    pub status: String,
+    /// Set where it was empty.
+    pub session_id: Option<String>,
+    /// Set where it was empty.
+    pub paid_at: Option<OffsetDateTime>,
+    /// The reasons, all of them.
+    pub review_reasons: Vec<String>,
+}
+
+/// An order to create.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewOrder<'a> {
+    /// The shop's name of the order.
+    pub order_code: &'a str,
+    /// The customer.
+    pub user_id: &'a str,
+    /// Rupiah.
+    pub gross_amount: i64,
+    /// How long it may stay unpaid, in seconds.
+    pub ttl_seconds: f64,
+}
+
+impl Store {
+    /// Locks orders, by id, which is first in the one global lock order.
+    pub async fn orders_lock_in_txn(
+        &self,
+        txn: &mut Txn,
+        ids: &[i64],
+    ) -> Result<Vec<OrderRow>, StoreError> {
+        sqlx::query_as!(
+            OrderRow,
+            r#"
+            SELECT id, order_code, status, gross_amount, session_id, expires_at, paid_at,
+                   tickets_issued_at, stock_confirmed_at, capacity_released_at,
+                   stock_released_at, picked_up_at, review_reasons, resolution, resolution_paid
+            FROM orders WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+            "#,
+            ids
+        )
+        .fetch_all(&mut **txn)
+        .await
+        .map_err(StoreError::of("locking orders"))
+    }
+
+    /// Writes what the projections say.
+    pub async fn orders_update_in_txn(
+        &self,
+        txn: &mut Txn,
+        updates: &[OrderUpdate],
+    ) -> Result<(), StoreError> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        columns!(updates,
+            ids: |u| u.id,
+            statuses: |u| u.status.as_str(),
+            sessions: |u| u.session_id.as_deref(),
+            paid: |u| u.paid_at,
+            // Arrays of arrays must be rectangular in PostgreSQL; a joined text need not be.
+            reasons: |u| u.review_reasons.join(","),
+        );
+        sqlx::query!(
+            r#"
+            UPDATE orders o
+            SET status = u.status,
+                session_id = coalesce(o.session_id, u.session_id),
+                paid_at = coalesce(o.paid_at, u.paid_at),
+                review_reasons = string_to_array(u.reasons, ','),
+                updated_at = now()
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
+                AS u (id, status, session_id, paid_at, reasons)
+            WHERE o.id = u.id
+            "#,
+            &ids,
+            statuses as _,
+            sessions as _,
+            paid as _,
+            reasons as _,
+        )
+        .execute(&mut **txn)
+        .await
+        .map_err(StoreError::of("writing orders"))?;
+        Ok(())
+    }
+
+    /// Creates an order; its code must be new.
+    pub async fn orders_create_in_txn(
+        &self,
+        txn: &mut Txn,
+        order: &NewOrder<'_>,
+    ) -> Result<i64, StoreError> {
+        sqlx::query_scalar!(
+            r#"
+            INSERT INTO orders (order_code, user_id, gross_amount, expires_at)
+            VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+            RETURNING id
+            "#,
+            order.order_code,
+            order.user_id,
+            order.gross_amount,
+            order.ttl_seconds,
+        )
+        .fetch_one(&mut **txn)
+        .await
+        .map_err(StoreError::of("creating an order"))
+    }
+
+    /// Sessions of payments without an order that the given order's code names: an order that
+    /// comes after its webhook takes them in.
+    pub async fn orders_waiting_sessions_in_txn(
+        &self,
+        txn: &mut Txn,
+        order_code: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar!(
+            r#"
+            SELECT session_id FROM payments
+            WHERE order_id IS NULL
+              AND (session_id = $1
+                   OR (session_id LIKE replace(replace($1, '\', '\\'), '_', '\_') || '-%'
+                       AND substr(session_id, length($1) + 2) ~ '^[0-9]+$'))
+            ORDER BY id
+            "#,
+            order_code,
+        )
+        .fetch_all(&mut **txn)
+        .await
+        .map_err(StoreError::of(
+            "looking for payments that wait for an order",
+        ))
+    }
+}
