@@ -109,7 +109,11 @@ CREATE TABLE payment_transactions (
     transaction_time        timestamptz,
     settlement_time         timestamptz,
     expiry_time             timestamptz,
+    -- The status API last said so.
     confirmed_at            timestamptz,
+    -- When what this row says was true at the latest: an answer to an older question does not
+    -- undo it.
+    as_of                   timestamptz,
     created_at              timestamptz NOT NULL DEFAULT now(),
     updated_at              timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payment_transactions_status_known CHECK (status IN (

@@ -1,6 +1,6 @@
 //! What went wrong in PostgreSQL, and whose fault it is.
 
-use crate::domain::outcome::{Classify, DeadReason, Failure};
+use crate::domain::outcome::{Class, Classify, DeadReason};
 
 /// A statement that failed. The text names the step; the driver's words are the source.
 #[derive(Debug, thiserror::Error)]
@@ -109,12 +109,12 @@ impl StoreErrorKind {
 }
 
 impl Classify for StoreError {
-    fn classify(&self) -> Failure {
+    fn classify(&self) -> Class {
         match &self.kind {
-            StoreErrorKind::Unavailable | StoreErrorKind::Contention => Failure::wait(),
-            StoreErrorKind::Refused { .. } => Failure::dead(DeadReason::ConstraintViolation),
-            StoreErrorKind::SchemaMismatch => Failure::dead(DeadReason::SchemaMismatch),
-            StoreErrorKind::Unclassified => Failure::retry(),
+            StoreErrorKind::Unavailable | StoreErrorKind::Contention => Class::Wait,
+            StoreErrorKind::Refused { .. } => Class::Dead(DeadReason::ConstraintViolation),
+            StoreErrorKind::SchemaMismatch => Class::Dead(DeadReason::SchemaMismatch),
+            StoreErrorKind::Unclassified => Class::Retry,
         }
     }
 }

@@ -12,6 +12,8 @@ pub struct LinkCandidate<'a> {
     pub rank: i32,
     /// What names the order.
     pub key: LinkKey<'a>,
+    /// Named by a field that no signature protects.
+    pub unsigned: bool,
 }
 
 /// What names an order.
@@ -30,17 +32,19 @@ pub enum LinkKey<'a> {
 pub struct LinkFound {
     /// The session.
     pub session_id: String,
-    /// The order the session's payment is linked to already; `rank` is then -1.
+    /// The candidate's rank; -1 for the session's own payment row.
     pub rank: i32,
-    /// The order found, if any. `None`: the payment exists without an order.
+    /// The order found. `None`: the payment exists without an order.
     pub order_id: Option<i64>,
-    /// Whether the order was found by the session's own payment row.
-    pub by_payment: bool,
+    /// Where the session's payment comes from, in the row of rank -1.
+    pub origin: Option<String>,
+    /// Named by a field that no signature protects.
+    pub unsigned: bool,
 }
 
 impl Store {
-    /// Looks every candidate up. A session with a payment answers a row with `by_payment`, also
-    /// when that payment has no order yet.
+    /// Looks every candidate up. A session with a payment answers a row of rank -1, also when that
+    /// payment has no order yet.
     pub async fn links_find_in_txn(
         &self,
         txn: &mut Txn,
@@ -52,26 +56,27 @@ impl Store {
             ranks: |c| c.rank,
             codes: |c| match c.key { LinkKey::Code(code) => Some(code), LinkKey::Id(_) | LinkKey::OwnSession => None },
             ids: |c| match c.key { LinkKey::Id(id) => Some(id), LinkKey::Code(_) | LinkKey::OwnSession => None },
+            unsigned: |c| c.unsigned,
         );
         sqlx::query_as!(
             LinkFound,
             r#"
             WITH candidate AS (
-                SELECT * FROM unnest($2::text[], $3::int[], $4::text[], $5::bigint[])
-                    AS c (session_id, rank, code, order_id)
+                SELECT * FROM unnest($2::text[], $3::int[], $4::text[], $5::bigint[], $6::bool[])
+                    AS c (session_id, rank, code, order_id, unsigned)
             )
-            SELECT p.session_id AS "session_id!", -1 AS "rank!", p.order_id,
-                   true AS "by_payment!"
+            SELECT p.session_id AS "session_id!", -1 AS "rank!", p.order_id, p.origin,
+                   false AS "unsigned!"
             FROM unnest($1::text[]) AS s (session_id)
             JOIN payments p ON p.session_id = s.session_id
             UNION ALL
-            SELECT c.session_id, c.rank, o.id, false
+            SELECT c.session_id, c.rank, o.id, NULL, c.unsigned
             FROM candidate c JOIN orders o ON o.order_code = c.code
             UNION ALL
-            SELECT c.session_id, c.rank, o.id, false
+            SELECT c.session_id, c.rank, o.id, NULL, c.unsigned
             FROM candidate c JOIN orders o ON o.id = c.order_id
             UNION ALL
-            SELECT c.session_id, c.rank, o.id, false
+            SELECT c.session_id, c.rank, o.id, NULL, c.unsigned
             FROM candidate c JOIN orders o ON o.session_id = c.session_id
             WHERE c.code IS NULL AND c.order_id IS NULL
             "#,
@@ -80,6 +85,7 @@ impl Store {
             &ranks,
             codes as _,
             ids as _,
+            &unsigned,
         )
         .fetch_all(&mut **txn)
         .await

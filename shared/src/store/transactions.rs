@@ -34,6 +34,8 @@ pub struct TransactionRow {
     pub expiry_time: Option<OffsetDateTime>,
     /// When the status API last said so.
     pub confirmed_at: Option<OffsetDateTime>,
+    /// When what the row says was true at the latest.
+    pub as_of: Option<OffsetDateTime>,
 }
 
 impl Store {
@@ -49,7 +51,7 @@ impl Store {
             r#"
             SELECT payment_id, midtrans_transaction_id, status, fraud_status, payment_type,
                    payment_channel, gross_amount, refunded_amount, original_amount,
-                   transaction_time, settlement_time, expiry_time, confirmed_at
+                   transaction_time, settlement_time, expiry_time, confirmed_at, as_of
             FROM payment_transactions
             WHERE payment_id = ANY($1::bigint[]) OR midtrans_transaction_id = ANY($2::text[])
             ORDER BY midtrans_transaction_id
@@ -86,17 +88,19 @@ impl Store {
             settled: |r| r.settlement_time,
             expiring: |r| r.expiry_time,
             confirmed: |r| r.confirmed_at,
+            as_of: |r| r.as_of,
         );
         sqlx::query!(
             r#"
             INSERT INTO payment_transactions AS t (
                 payment_id, midtrans_transaction_id, status, fraud_status, payment_type,
                 payment_channel, gross_amount, refunded_amount, original_amount,
-                transaction_time, settlement_time, expiry_time, confirmed_at)
+                transaction_time, settlement_time, expiry_time, confirmed_at, as_of)
             SELECT * FROM unnest(
                 $1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
                 $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[],
-                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[])
+                $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
+                $14::timestamptz[])
             ON CONFLICT (midtrans_transaction_id) DO UPDATE
             SET status = excluded.status,
                 fraud_status = excluded.fraud_status,
@@ -109,6 +113,7 @@ impl Store {
                 settlement_time = coalesce(excluded.settlement_time, t.settlement_time),
                 expiry_time = coalesce(excluded.expiry_time, t.expiry_time),
                 confirmed_at = coalesce(excluded.confirmed_at, t.confirmed_at),
+                as_of = excluded.as_of,
                 updated_at = now()
             "#,
             &payments,
@@ -124,6 +129,7 @@ impl Store {
             settled as _,
             expiring as _,
             confirmed as _,
+            as_of as _,
         )
         .execute(&mut **txn)
         .await
