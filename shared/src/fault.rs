@@ -10,19 +10,31 @@
 #[inline(always)]
 pub async fn point(_name: &'static str) {}
 
+/// Visits the fault point of one thing: `apply.session:LNS-1=abort` stops at that session only.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub async fn point_of(_name: &'static str, _which: &str) {}
+
+/// Visits the fault point of one thing: `apply.session:LNS-1=abort` stops at that session only.
+#[cfg(feature = "faults")]
+pub async fn point_of(name: &'static str, which: &str) {
+    let armed_for = |fault: &&armed::Fault| {
+        fault
+            .name
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix(':'))
+            == Some(which)
+    };
+    if let Some(fault) = armed::fault().filter(armed_for) {
+        fault.act().await;
+    }
+}
+
 /// Visits the fault point `name` and does what `LUNAS_FAULT` says for it.
 #[cfg(feature = "faults")]
 pub async fn point(name: &'static str) {
-    let Some(fault) = armed::fault().filter(|fault| fault.name == name) else {
-        return;
-    };
-    if !fault.visit() {
-        return;
-    }
-    match fault.action {
-        armed::Action::Abort => std::process::abort(),
-        armed::Action::Panic => panic!("fault point {name}"),
-        armed::Action::Hang => std::future::pending::<()>().await,
+    if let Some(fault) = armed::fault().filter(|fault| fault.name == name) {
+        fault.act().await;
     }
 }
 
@@ -45,15 +57,23 @@ mod armed {
     #[derive(Debug)]
     pub(super) struct Fault {
         pub(super) name: String,
-        pub(super) action: Action,
-        at_visit: u64,
+        action: Action,
+        at_visit: Option<u64>,
         visits: AtomicU64,
     }
 
     impl Fault {
-        /// Counts a visit; true when it is the one to act on.
-        pub(super) fn visit(&self) -> bool {
-            self.visits.fetch_add(1, Ordering::Relaxed) + 1 == self.at_visit
+        /// Counts a visit and acts if it is the one to act on. Without `@n` every visit is.
+        pub(super) async fn act(&self) {
+            let visit = self.visits.fetch_add(1, Ordering::Relaxed) + 1;
+            if self.at_visit.is_some_and(|nth| nth != visit) {
+                return;
+            }
+            match self.action {
+                Action::Abort => std::process::abort(),
+                Action::Panic => panic!("fault point {}", self.name),
+                Action::Hang => std::future::pending::<()>().await,
+            }
         }
     }
 
@@ -70,10 +90,10 @@ mod armed {
     }
 
     fn parse(text: &str) -> Option<Fault> {
-        let (name, action) = text.split_once('=')?;
+        let (name, action) = text.rsplit_once('=')?;
         let (action, at_visit) = match action.split_once('@') {
-            Some((action, nth)) => (action, nth.parse().ok()?),
-            None => (action, 1),
+            Some((action, nth)) => (action, Some(nth.parse().ok()?)),
+            None => (action, None),
         };
         let action = match action {
             "abort" => Action::Abort,

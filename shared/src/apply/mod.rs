@@ -9,6 +9,8 @@ mod world;
 
 mod observe;
 
+mod events;
+
 mod project;
 
 mod save;
@@ -61,7 +63,10 @@ pub enum Input {
 impl Item {
     /// An item without a trace.
     pub fn new(input: Input) -> Self {
-        Self { input, traceparent: None }
+        Self {
+            input,
+            traceparent: None,
+        }
     }
 
     /// The session it is about.
@@ -158,7 +163,10 @@ pub async fn apply(
         match apply_once(store, policy, batch).await {
             Err(error) if error.is_contention() && retries < CONTENTION_RETRIES => {
                 retries += 1;
-                tracing::debug!(apply.retries = retries, "batch starts anew after contention");
+                tracing::debug!(
+                    apply.retries = retries,
+                    "batch starts anew after contention"
+                );
             }
             result => return result,
         }

@@ -60,7 +60,10 @@ pub(super) struct Transaction {
 impl Transaction {
     /// The kind of payment it is.
     pub(super) fn rail(&self) -> Rail {
-        Rail::of(self.row.payment_type.as_deref(), self.row.payment_channel.as_deref())
+        Rail::of(
+            self.row.payment_type.as_deref(),
+            self.row.payment_channel.as_deref(),
+        )
     }
 
     /// What is known of it, in the words of the rules. Rows hold known words only, by a CHECK.
@@ -107,14 +110,21 @@ impl World {
         let missing = asked.missing_payments(&links);
         store.payments_insert_missing_in_txn(txn, &missing).await?;
         let sessions: Vec<&str> = asked.sessions.keys().copied().collect();
-        let payments = store.payments_lock_in_txn(txn, &sessions, &order_ids).await?;
+        let payments = store
+            .payments_lock_in_txn(txn, &sessions, &order_ids)
+            .await?;
         let payment_ids: Vec<i64> = payments.iter().map(|row| row.id).collect();
-        let transactions =
-            store.transactions_find_in_txn(txn, &payment_ids, &asked.transactions).await?;
+        let transactions = store
+            .transactions_find_in_txn(txn, &payment_ids, &asked.transactions)
+            .await?;
         let stored = store.events_find_in_txn(txn, &asked.event_keys).await?;
         let unconfirmed = match asked.answered.is_empty() {
             true => Vec::new(),
-            false => store.events_unconfirmed_in_txn(txn, &asked.answered).await?,
+            false => {
+                store
+                    .events_unconfirmed_in_txn(txn, &asked.answered)
+                    .await?
+            }
         };
         let mut world = Self {
             now,
@@ -142,13 +152,21 @@ impl World {
         links: &HashMap<String, Link>,
     ) -> Result<(), ApplyError> {
         for row in rows {
-            if row.order_id.is_some_and(|id| !self.orders.contains_key(&id)) {
+            if row
+                .order_id
+                .is_some_and(|id| !self.orders.contains_key(&id))
+            {
                 return Err(ApplyError::LinkedMeanwhile);
             }
             let found = links.get(&row.session_id).and_then(|link| link.order_id);
             let link = if row.order_id.is_none() { found } else { None };
             self.by_session.insert(row.session_id.clone(), row.id);
-            let payment = Payment { row, link, touched: false, traceparent: None };
+            let payment = Payment {
+                row,
+                link,
+                touched: false,
+                traceparent: None,
+            };
             self.payments.insert(payment.row.id, payment);
         }
         Ok(())
@@ -157,7 +175,13 @@ impl World {
 
 impl Transaction {
     fn stored(row: TransactionRow) -> (String, Self) {
-        (row.midtrans_transaction_id.clone(), Self { row, changed: false })
+        (
+            row.midtrans_transaction_id.clone(),
+            Self {
+                row,
+                changed: false,
+            },
+        )
     }
 }
 
@@ -211,7 +235,11 @@ impl<'a> Asked<'a> {
                 Input::Link { session_id, .. } => {
                     asked.sessions.entry(session_id).or_default();
                 }
-                Input::GiveUp { session_id, transaction_id, .. } => {
+                Input::GiveUp {
+                    session_id,
+                    transaction_id,
+                    ..
+                } => {
                     asked.sessions.entry(session_id).or_default();
                     asked.answered.push(transaction_id);
                 }
@@ -229,12 +257,20 @@ impl<'a> Asked<'a> {
         if seen.is_test {
             return;
         }
-        self.sessions.entry(&seen.session_id).or_default().get_or_insert(seen);
+        self.sessions
+            .entry(&seen.session_id)
+            .or_default()
+            .get_or_insert(seen);
         self.transactions.push(&seen.transaction_id);
         let hints = self.hints.entry(&seen.session_id).or_default();
-        let LinkHints { metadata_order_id, custom_field1 } = &seen.link_hints;
-        hints.metadata_order_id =
-            hints.metadata_order_id.take().or_else(|| metadata_order_id.clone());
+        let LinkHints {
+            metadata_order_id,
+            custom_field1,
+        } = &seen.link_hints;
+        hints.metadata_order_id = hints
+            .metadata_order_id
+            .take()
+            .or_else(|| metadata_order_id.clone());
         hints.custom_field1 = hints.custom_field1.take().or_else(|| custom_field1.clone());
     }
 
@@ -278,8 +314,10 @@ async fn find_links(
             (*session, candidates(session, hints, SessionOrigin::Webhook))
         })
         .collect();
-    let rows: Vec<LinkCandidate<'_>> =
-        tried.iter().flat_map(|(session, list)| rows_of(session, list)).collect();
+    let rows: Vec<LinkCandidate<'_>> = tried
+        .iter()
+        .flat_map(|(session, list)| rows_of(session, list))
+        .collect();
     let sessions: Vec<&str> = asked.sessions.keys().copied().collect();
     let mut found = store.links_find_in_txn(txn, &sessions, &rows).await?;
     // The payment's own row (rank -1) comes first, and then the candidates by preference.
@@ -302,7 +340,12 @@ fn rows_of<'a>(session_id: &'a str, list: &'a [Candidate]) -> Vec<LinkCandidate<
     let mut rows = Vec::with_capacity(list.len());
     for (rank, candidate) in (0..).zip(list) {
         let mut push = |key, unsigned| {
-            rows.push(LinkCandidate { session_id, rank, key, unsigned });
+            rows.push(LinkCandidate {
+                session_id,
+                rank,
+                key,
+                unsigned,
+            });
         };
         match candidate {
             Candidate::PaymentOrder => {}

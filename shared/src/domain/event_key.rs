@@ -11,6 +11,16 @@ use super::notification::{Notification, Refund};
 pub struct EventKey(pub [u8; 32]);
 
 impl EventKey {
+    /// The key that a row holds; `None` unless it has 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes, as rows hold them.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The key of a notification.
     ///
     /// Statuses count without regard to case and refunds without regard to order; every other
