@@ -1,0 +1,470 @@
+//! Every exchange, queue and binding of the fleet, and how far a broker is from them.
+//!
+//! The arguments are the ones that mean the same on RabbitMQ 3.10 to 4.x, and all of them are
+//! given explicitly: a queue that exists cannot be declared with others, and defaults differ
+//! between versions. Nothing outside this file names an argument.
+
+use std::fmt;
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use thiserror::Error;
+
+/// The topic exchange that work is published to.
+pub const EXCHANGE: &str = "lunas";
+/// The topic exchange of outgoing domain events; the queues behind it belong to their owners.
+pub const EVENTS_EXCHANGE: &str = "lunas.events";
+/// The fanout exchange of dead letters.
+pub const DEAD_EXCHANGE: &str = "lunas.dead";
+/// Verified notifications.
+pub const WEBHOOKS_QUEUE: &str = "lunas.webhooks";
+/// Jobs of the scheduler and follow-ups of the worker.
+pub const JOBS_QUEUE: &str = "lunas.jobs";
+/// Dead letters on their way to the keeper.
+pub const DEAD_QUEUE: &str = "lunas.dead";
+/// Routing key of a notification of Midtrans.
+pub const WEBHOOK_KEY: &str = "webhook.midtrans";
+/// What the routing key of every job starts with; the job's name follows.
+pub const JOB_KEY_PREFIX: &str = "job.";
+
+/// Returns of one message before the broker takes it for one that kills workers.
+const DELIVERY_LIMIT: i64 = 20;
+/// The dead-letter queue must never drop what nobody has stored yet, however often it was looked at.
+const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
+/// How long `declare` and `check` wait for the broker, all in all.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Declares the whole topology. Doing it again changes nothing.
+///
+/// Targets come before the queues that dead-letter to them: the broker tries a missing target
+/// again only after minutes.
+///
+/// # Errors
+/// [`TopologyError`] when the broker refuses a declaration, most often because the queue exists
+/// with other arguments, or does not answer.
+pub async fn declare(connection: &Connection) -> Result<(), TopologyError> {
+    within_limit(async {
+        let channel = open(connection).await?;
+        for exchange in exchanges() {
+            declare_exchange(&channel, &exchange)
+                .await
+                .map_err(|source| TopologyError::Refused {
+                    name: exchange.name.clone(),
+                    source,
+                })?;
+        }
+        for queue in queues() {
+            let refused = |source| TopologyError::Refused {
+                name: queue.name.clone(),
+                source,
+            };
+            declare_queue(&channel, &queue).await.map_err(refused)?;
+            let refused = |source| TopologyError::Refused {
+                name: queue.name.clone(),
+                source,
+            };
+            bind_queue(&channel, &queue).await.map_err(refused)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Compares the broker with the topology; an empty answer means that all of it is there.
+///
+/// It asks for each name passively and then declares what exists again with the expected
+/// arguments, which the broker only compares. Bindings are invisible to an AMQP client: a
+/// missing one shows as [`PublishError::Returned`](super::PublishError::Returned), and
+/// [`declare`] mends it.
+///
+/// # Errors
+/// [`TopologyError`] when the broker does not answer or refuses for another reason than a
+/// difference, such as missing permissions.
+pub async fn check(connection: &Connection) -> Result<Vec<Drift>, TopologyError> {
+    within_limit(async {
+        let mut drifts = Vec::new();
+        for exchange in exchanges() {
+            let passive = passive_exchange(connection, &exchange).await;
+            let equal = async || {
+                let channel = open(connection).await?;
+                Ok(declare_exchange(&channel, &exchange).await)
+            };
+            drifts.extend(drift_of(exchange.name.clone(), "exchange", passive?, equal).await?);
+        }
+        for queue in queues() {
+            let passive = passive_queue(connection, &queue.name).await;
+            let equal = async || {
+                let channel = open(connection).await?;
+                Ok(declare_queue(&channel, &queue).await)
+            };
+            drifts
+                .extend(drift_of(queue.name.clone(), "queue", passive?.map(|_| ()), equal).await?);
+        }
+        Ok(drifts)
+    })
+    .await
+}
+
+/// What waits in a queue, exact at the moment of the answer (statistics lag by seconds).
+///
+/// `None` when the queue does not exist.
+///
+/// # Errors
+/// [`TopologyError`] when the broker does not answer or refuses.
+pub async fn queue_depth(
+    connection: &Connection,
+    queue: &str,
+) -> Result<Option<QueueDepth>, TopologyError> {
+    within_limit(async {
+        match passive_queue(connection, queue).await? {
+            Ok(found) => Ok(Some(QueueDepth {
+                ready: found.message_count(),
+                consumers: found.consumer_count(),
+            })),
+            Err(error) if has_code(&error, AMQPSoftError::NOTFOUND) => Ok(None),
+            Err(source) => Err(TopologyError::Refused {
+                name: queue.to_owned(),
+                source,
+            }),
+        }
+    })
+    .await
+}
+
+/// Every queue of the fleet, in the order in which it is declared.
+#[must_use]
+pub fn queue_names() -> Vec<String> {
+    queues().into_iter().map(|queue| queue.name).collect()
+}
+
+/// What waits in a queue and who listens to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages that no consumer holds.
+    pub ready: u32,
+    /// Subscribed consumers.
+    pub consumers: u32,
+}
+
+/// One difference between the broker and the topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drift {
+    /// The exchange or queue is not there.
+    Missing {
+        /// `exchange` or `queue`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It is there with another type or other arguments.
+    Different {
+        /// `exchange` or `queue`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The broker's own words about what differs.
+        detail: String,
+    },
+}
+
+impl Drift {
+    /// Name of the exchange or queue.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Missing { name, .. } | Self::Different { name, .. } => name,
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { kind, name } => write!(f, "{kind} {name} is missing"),
+            Self::Different { kind, name, detail } => write!(f, "{kind} {name} differs: {detail}"),
+        }
+    }
+}
+
+/// How long a message waits before it comes back to its work queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DelayLevel {
+    /// 500 milliseconds.
+    Ms500,
+    /// 2 seconds.
+    S2,
+    /// 10 seconds.
+    S10,
+    /// 1 minute.
+    M1,
+    /// 5 minutes.
+    M5,
+    /// 30 minutes.
+    M30,
+}
+
+impl DelayLevel {
+    /// Every level, shortest first.
+    pub const ALL: [Self; 6] = [
+        Self::Ms500,
+        Self::S2,
+        Self::S10,
+        Self::M1,
+        Self::M5,
+        Self::M30,
+    ];
+
+    /// How long the level holds a message.
+    #[must_use]
+    pub const fn delay(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Ms500 => 500,
+            Self::S2 => 2_000,
+            Self::S10 => 10_000,
+            Self::M1 => 60_000,
+            Self::M5 => 300_000,
+            Self::M30 => 1_800_000,
+        })
+    }
+
+    /// Name of the level's queue, and of the exchange before it.
+    #[must_use]
+    pub const fn queue(self) -> &'static str {
+        match self {
+            Self::Ms500 => "lunas.retry.500ms",
+            Self::S2 => "lunas.retry.2s",
+            Self::S10 => "lunas.retry.10s",
+            Self::M1 => "lunas.retry.1m",
+            Self::M5 => "lunas.retry.5m",
+            Self::M30 => "lunas.retry.30m",
+        }
+    }
+}
+
+/// The shortest level that holds a message at least as long as wanted, or else the longest.
+#[must_use]
+pub fn level_for(wanted: Duration) -> DelayLevel {
+    DelayLevel::ALL
+        .into_iter()
+        .find(|level| level.delay() >= wanted)
+        .unwrap_or(DelayLevel::M30)
+}
+
+/// Why the topology could not be declared or compared.
+#[derive(Debug, Error)]
+pub enum TopologyError {
+    /// No channel could be opened.
+    #[error("the broker opened no channel")]
+    Channel(#[source] lapin::Error),
+    /// The broker refused the exchange or queue.
+    #[error("the broker refused {name}")]
+    Refused {
+        /// Name of the exchange or queue.
+        name: String,
+        /// The broker's answer.
+        #[source]
+        source: lapin::Error,
+    },
+    /// The broker did not answer in time.
+    #[error("the broker did not answer within {} s", TIME_LIMIT.as_secs())]
+    Timeout,
+}
+
+struct Exchange {
+    name: String,
+    kind: ExchangeKind,
+}
+
+struct Queue {
+    name: String,
+    arguments: FieldTable,
+    exchange: &'static str,
+    binding: &'static str,
+}
+
+fn exchanges() -> Vec<Exchange> {
+    let fanout = |name: &str| Exchange {
+        name: name.to_owned(),
+        kind: ExchangeKind::Fanout,
+    };
+    let topic = |name: &str| Exchange {
+        name: name.to_owned(),
+        kind: ExchangeKind::Topic,
+    };
+    let mut all = vec![
+        fanout(DEAD_EXCHANGE),
+        topic(EXCHANGE),
+        topic(EVENTS_EXCHANGE),
+    ];
+    all.extend(
+        DelayLevel::ALL
+            .into_iter()
+            .map(|level| fanout(level.queue())),
+    );
+    all
+}
+
+fn queues() -> Vec<Queue> {
+    let queue = |name: &str, arguments, exchange, binding| Queue {
+        name: name.to_owned(),
+        arguments,
+        exchange,
+        binding,
+    };
+    let mut all = vec![
+        queue(DEAD_QUEUE, quorum(DEAD_DELIVERY_LIMIT), DEAD_EXCHANGE, ""),
+        queue(
+            WEBHOOKS_QUEUE,
+            dead_lettering(DEAD_EXCHANGE),
+            EXCHANGE,
+            WEBHOOK_KEY,
+        ),
+        queue(JOBS_QUEUE, dead_lettering(DEAD_EXCHANGE), EXCHANGE, "job.*"),
+    ];
+    for level in DelayLevel::ALL {
+        let mut arguments = dead_lettering(EXCHANGE);
+        let millis = i64::try_from(level.delay().as_millis()).unwrap_or(i64::MAX);
+        arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(millis));
+        all.push(queue(level.queue(), arguments, level.queue(), ""));
+    }
+    all
+}
+
+/// At-most-once dead-lettering loses messages when the leader of the target dies; the safe
+/// strategy needs `reject-publish`.
+fn dead_lettering(exchange: &str) -> FieldTable {
+    let mut arguments = quorum(DELIVERY_LIMIT);
+    arguments.insert("x-dead-letter-exchange".into(), text(exchange));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments
+}
+
+fn quorum(delivery_limit: i64) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert(
+        "x-delivery-limit".into(),
+        AMQPValue::LongLongInt(delivery_limit),
+    );
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let name = exchange.name.as_str().into();
+    channel
+        .exchange_declare(name, exchange.kind.clone(), options, FieldTable::default())
+        .await
+}
+
+async fn declare_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+    let name = queue.name.as_str().into();
+    let options = QueueDeclareOptions::durable();
+    channel
+        .queue_declare(name, options, queue.arguments.clone())
+        .await
+        .map(|_| ())
+}
+
+async fn bind_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+    let (name, exchange) = (queue.name.as_str().into(), queue.exchange.into());
+    let options = QueueBindOptions::default();
+    channel
+        .queue_bind(
+            name,
+            exchange,
+            queue.binding.into(),
+            options,
+            FieldTable::default(),
+        )
+        .await
+}
+
+/// Asks on a channel of its own, because a refusal closes the channel.
+async fn passive_exchange(
+    connection: &Connection,
+    exchange: &Exchange,
+) -> Result<lapin::Result<()>, TopologyError> {
+    let channel = open(connection).await?;
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
+    let name = exchange.name.as_str().into();
+    let kind = exchange.kind.clone();
+    Ok(channel
+        .exchange_declare(name, kind, options, FieldTable::default())
+        .await)
+}
+
+async fn passive_queue(
+    connection: &Connection,
+    name: &str,
+) -> Result<lapin::Result<lapin::Queue>, TopologyError> {
+    let channel = open(connection).await?;
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..Default::default()
+    };
+    Ok(channel
+        .queue_declare(name.into(), options, FieldTable::default())
+        .await)
+}
+
+async fn drift_of(
+    name: String,
+    kind: &'static str,
+    passive: lapin::Result<()>,
+    equal: impl AsyncFnOnce() -> Result<lapin::Result<()>, TopologyError>,
+) -> Result<Option<Drift>, TopologyError> {
+    match passive {
+        Ok(()) => match equal().await? {
+            Ok(()) => Ok(None),
+            Err(error) if has_code(&error, AMQPSoftError::PRECONDITIONFAILED) => {
+                Ok(Some(Drift::Different {
+                    kind,
+                    name,
+                    detail: error.to_string(),
+                }))
+            }
+            Err(source) => Err(TopologyError::Refused { name, source }),
+        },
+        Err(error) if has_code(&error, AMQPSoftError::NOTFOUND) => {
+            Ok(Some(Drift::Missing { kind, name }))
+        }
+        Err(source) => Err(TopologyError::Refused { name, source }),
+    }
+}
+
+fn has_code(error: &lapin::Error, code: AMQPSoftError) -> bool {
+    let ErrorKind::ProtocolError(answer) = error.kind() else {
+        return false;
+    };
+    *answer.kind() == AMQPErrorKind::Soft(code)
+}
+
+async fn open(connection: &Connection) -> Result<Channel, TopologyError> {
+    connection
+        .create_channel()
+        .await
+        .map_err(TopologyError::Channel)
+}
+
+async fn within_limit<T>(
+    work: impl Future<Output = Result<T, TopologyError>>,
+) -> Result<T, TopologyError> {
+    tokio::time::timeout(TIME_LIMIT, work)
+        .await
+        .unwrap_or(Err(TopologyError::Timeout))
+}
