@@ -78,6 +78,24 @@ process_alive() {
 }
 process_gone() { ! process_alive "$1"; }
 
+# Runs a long step so that a signal to the script is heard at once and ends the step with all of
+# its children: a foreground command would make bash wait for it first.
+STEP=""
+run_step() {
+  local code=0
+  setsid "$@" &
+  STEP=$!
+  wait "$STEP" || code=$?
+  STEP=""
+  return "$code"
+}
+
+stop_step() {
+  [ -n "$STEP" ] || return 0
+  kill -TERM -- "-$STEP" 2>/dev/null || true
+  wait_for 30 "the interrupted step to end" process_gone "$STEP" || kill -KILL -- "-$STEP" 2>/dev/null || true
+}
+
 random_word() { od -An -N12 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Makes the folder of this run below target/, named by the moment and the process, and removes
@@ -97,9 +115,15 @@ make_run_folder() { # kind (local or test)
   echo "$$" >"$RUN_FOLDER/owner"
 }
 
-# Stops every private service whose folder lies below $1.
+# Ends what belongs to the folder of a run: the processes listed in its file pids, as far as they
+# still are programs of this checkout, and every private service whose folder lies below it.
 stop_everything_in() {
-  local mark
+  local pid mark
+  while read -r pid; do
+    if process_alive "$pid" && grep -qsF "$LUNAS_ROOT/target" "/proc/$pid/cmdline"; then
+      kill -KILL "$pid" 2>/dev/null || true
+    fi
+  done < <(cat "$1/pids" 2>/dev/null)
   while IFS= read -r mark; do
     "$LUNAS_ROOT/deploy/local/service.sh" destroy "$(dirname "$mark")" || true
   done < <(find "$1" -name service.env -type f 2>/dev/null)

@@ -35,8 +35,8 @@ postgres_exec() {
 # postgres cannot enter (a checkout in root's home), in a folder of its own.
 postgres_data_folder() { # folder
   local data="$1/data"
+  mkdir -p "$data"
   if [ "$(id -u)" -eq 0 ]; then
-    mkdir -p "$data"
     chown postgres: "$data"
     if ! postgres_as_owner test -w "$data" 2>/dev/null; then
       rmdir "$data"
@@ -55,6 +55,9 @@ postgres_create() { # folder [--throwaway]
   data="$(postgres_data_folder "$folder")"
   take_port PG_PORT
   password="$(random_word)"
+  # Written first, so that whoever is interrupted from here on can be cleaned up.
+  printf 'KIND=postgres\nDATA=%q\nPG_PORT=%s\nURL=postgres://lunas:%s@127.0.0.1:%s/postgres\n' \
+    "$data" "$PG_PORT" "$password" "$PG_PORT" >"$folder/service.env"
   chmod 700 "$data"
   # The password goes through a file: as an argument, every user of the machine could read it.
   printf '%s\n' "$password" | postgres_as_owner tee "$data/password" >/dev/null
@@ -75,11 +78,6 @@ postgres_create() { # folder [--throwaway]
       echo "synchronous_commit = on"
     fi
   } | postgres_as_owner tee -a "$data/cluster/postgresql.conf" >/dev/null
-  (
-    umask 077
-    printf 'KIND=postgres\nDATA=%q\nPG_PORT=%s\nURL=postgres://lunas:%s@127.0.0.1:%s/postgres\n' \
-      "$data" "$PG_PORT" "$password" "$PG_PORT" >"$folder/service.env"
-  )
 }
 
 postgres_start() { # folder [--throwaway]

@@ -79,6 +79,7 @@ rabbitmq_start() { # folder
   rm -f "$folder/pid"
   # setsid keeps the Ctrl-C of a terminal away from the node, which is stopped in its turn.
   (rabbitmq_exec "$folder" setsid "$RABBIT_BIN/rabbitmq-server") </dev/null >>"$folder/boot.log" 2>&1 &
+  echo "$!" >"$folder/script.pid"
   disown
   # The AMQP port opens last; the management and metrics ports answer by then.
   wait_for 90 "RabbitMQ on port $RABBIT_PORT" port_answers "$RABBIT_PORT" || {
@@ -111,7 +112,10 @@ rabbitmq_signal() { # folder signal
   kill -"$2" "$pid" 2>/dev/null || true
   case "$2" in
     STOP | CONT) ;;
-    *) wait_for 60 "RabbitMQ to end" process_gone "$pid" ;;
+    *)
+      wait_for 60 "RabbitMQ to end" process_gone "$pid"
+      wait_for 10 "RabbitMQ's start script to end" process_gone "$(cat "$1/script.pid")"
+      ;;
   esac
 }
 
