@@ -1,1 +1,3 @@
 //! Tests library.
+
+pub mod sim;
