@@ -1,11 +1,13 @@
 //! The groups of settings that several binaries share; each binary flattens those it needs.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::{Secret, parse_duration};
+use crate::broker::BrokerUrls;
+use crate::domain::{ConfirmPolicy, ServerKeys};
 
 /// Where PostgreSQL is.
 #[derive(Debug, Clone, Args)]
@@ -22,13 +24,13 @@ pub struct DatabaseSettings {
 pub struct BrokerSettings {
     /// RabbitMQ; several URLs, comma separated, for a cluster
     #[arg(long, env = "AMQP_URL", value_name = "URLS", hide_env_values = true)]
-    pub amqp_url: Secret<String>,
+    pub amqp_url: BrokerUrls,
 }
 
-/// How to reach and sign for Midtrans.
+/// The keys that sign notifications and our calls.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Gateway")]
-pub struct GatewaySettings {
+#[command(next_help_heading = "Midtrans")]
+pub struct ServerKeySettings {
     /// Server keys, comma separated, each optionally merchant_id=key; the first signs our calls,
     /// all verify
     #[arg(
@@ -37,7 +39,16 @@ pub struct GatewaySettings {
         value_name = "KEYS",
         hide_env_values = true
     )]
-    pub midtrans_server_key: Secret<String>,
+    pub midtrans_server_key: ServerKeys,
+}
+
+/// How to call Midtrans.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Midtrans")]
+pub struct GatewaySettings {
+    /// The keys.
+    #[command(flatten)]
+    pub keys: ServerKeySettings,
     /// Base of the core API
     #[arg(
         long,
@@ -64,10 +75,10 @@ pub struct GatewaySettings {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Confirmation")]
 pub struct ConfirmSettings {
-    /// What is confirmed before acting: risky, always or never
+    /// What is confirmed before acting
     #[arg(long, env = "CONFIRM_POLICY", value_name = "POLICY", default_value = "risky",
-          value_parser = ["risky", "always", "never"])]
-    pub confirm_policy: String,
+          value_parser = confirm_policy())]
+    pub confirm_policy: ConfirmPolicy,
     /// How often a 404 of the status API is asked again
     #[arg(long, env = "CONFIRM_RETRIES", value_name = "N", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(0..=1_000))]
@@ -112,72 +123,20 @@ pub enum WorkerRole {
     DeadLetters,
 }
 
-/// Where a service answers `/livez`, `/readyz` and `/metrics`. `PORT` is the service's default.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Health")]
-pub struct HealthSettings<const PORT: u16> {
-    /// Listener of /livez, /readyz and /metrics
-    #[arg(long, env = "HEALTH_ADDR", value_name = "ADDR",
-          default_value = format!("0.0.0.0:{PORT}"))]
-    pub health_addr: SocketAddr,
-}
-
-/// Logs and traces.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Telemetry")]
-pub struct TelemetrySettings {
-    /// Collector for traces, OTLP over HTTP (http://host:4318); no traces when unset or empty
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL",
-          value_parser = collector)]
-    pub otel_exporter_otlp_endpoint: Option<String>,
-    /// Shape of a log line
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", value_enum,
-          default_value_t = LogFormat::Json)]
-    pub log_format: LogFormat,
-    /// What is logged: a level, or target=level, comma separated
-    #[arg(long = "rust-log", env = "RUST_LOG", value_name = "FILTER", default_value = "info",
-          value_parser = log_filter)]
-    pub log_filter: String,
-}
-
-impl TelemetrySettings {
-    /// The collector's base URL, when traces are wanted.
-    pub fn otlp_endpoint(&self) -> Option<&str> {
-        self.otel_exporter_otlp_endpoint
-            .as_deref()
-            .filter(|url| !url.is_empty())
-    }
-}
-
-/// Shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object per line, for collectors.
-    Json,
-    /// For people.
-    Text,
-}
-
-/// An empty value is how a compose file or chart says "unset".
-fn collector(text: &str) -> Result<String, &'static str> {
-    let known = text.is_empty() || text.starts_with("http://") || text.starts_with("https://");
-    if known {
-        Ok(text.to_owned())
-    } else {
-        Err("must begin with http:// or https://")
-    }
-}
-
-fn log_filter(text: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
-    tracing_subscriber::EnvFilter::builder()
-        .parse(text)
-        .map(|_| text.to_owned())
+fn confirm_policy() -> impl TypedValueParser<Value = ConfirmPolicy> {
+    let policies = [
+        ConfirmPolicy::Risky,
+        ConfirmPolicy::Always,
+        ConfirmPolicy::Never,
+    ];
+    PossibleValuesParser::new(policies.map(ConfirmPolicy::as_str))
+        .try_map(|word| ConfirmPolicy::parse(&word).ok_or("is no policy"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::try_parse_from;
+    use crate::config::{HealthSettings, LogFormat, TelemetrySettings, try_parse_from};
 
     #[derive(Debug, clap::Parser)]
     struct Everything {
@@ -218,6 +177,7 @@ mod tests {
             ]
         );
         assert_eq!(all.gateway.midtrans_rps, 20);
+        assert_eq!(all.confirm.confirm_policy, ConfirmPolicy::Risky);
         assert_eq!(all.confirm.confirm_retries, 5);
         assert_eq!(all.confirm.confirm_interval, Duration::from_secs(120));
         assert_eq!(all.health.health_addr.to_string(), "0.0.0.0:9102");
@@ -232,12 +192,7 @@ mod tests {
             !shown.contains("p4ssw0rd") && !shown.contains("SB-Mid"),
             "{shown}"
         );
-        assert!(shown.contains(&all.confirm.confirm_policy), "{shown}");
-        let urls = [
-            all.database.database_url.expose(),
-            all.broker.amqp_url.expose(),
-        ];
-        assert!(urls.iter().all(|url| url.contains("p4ssw0rd")));
+        assert!(all.database.database_url.expose().contains("p4ssw0rd"));
     }
 
     #[test]

@@ -10,11 +10,13 @@ mod duration;
 mod secret;
 
 mod groups;
+mod process;
 
 pub use duration::{DurationError, parse_duration};
 pub use groups::{
-    BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings, LogFormat,
-    TelemetrySettings, WorkerRole, WorkerSettings,
+    BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, ServerKeySettings,
+    WorkerRole, WorkerSettings,
 };
 pub use parse::{BadSetting, ParseError, parse, try_parse_from};
+pub use process::{HealthSettings, LogFormat, TelemetrySettings};
 pub use secret::Secret;

@@ -74,10 +74,12 @@ metrics_table! {
         "Answers of the webhook endpoint by HTTP status";
     INGEST_REJECTED = "lunas_ingest_rejected_total", Counter,
         "Notifications not accepted, by problem code";
+    INGEST_ABANDONED = "lunas_ingest_abandoned_total", Counter,
+        "Notifications whose sender went away before the broker's confirm; they may be stored";
     INGEST_CONNECTIONS = "lunas_ingest_connections", Gauge,
         "Open connections of the public listener";
     HTTP_REQUEST_DURATION = "http_server_request_duration_seconds", Histogram(Latency),
-        "Time from the first byte of a request to its answer";
+        "Time from the head of a request to its answer";
 
     PUBLISH_CONFIRM_DURATION = "lunas_publish_confirm_duration_seconds", Histogram(Latency),
         "Time from handing a message to the publisher to the broker's confirm";

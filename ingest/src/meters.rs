@@ -1,0 +1,68 @@
+//! The metrics of ingest as handles: looking them up by name for each request would cost more than
+//! the rest of the bookkeeping.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use shared::telemetry::metrics::names;
+
+use crate::answer::{Answer, Problem};
+
+/// Every status that the public listener answers with.
+const STATUSES: [StatusCode; 9] = [
+    StatusCode::OK,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+];
+
+pub(crate) struct Meters {
+    accepted: Counter,
+    answers: [(StatusCode, Counter, Histogram); STATUSES.len()],
+    rejected: [Counter; Problem::CODES.len()],
+    /// Notifications whose sender went away before the broker's confirm.
+    pub(crate) abandoned: Counter,
+    /// Open connections.
+    pub(crate) connections: Gauge,
+}
+
+impl Meters {
+    /// Registers everything, so that a series is there, at zero, before its first event.
+    pub(crate) fn new() -> Self {
+        let answer = |status: StatusCode| {
+            let counter = counter!(names::INGEST_ANSWERS, "status" => status.as_str().to_owned());
+            let duration = histogram!(
+                names::HTTP_REQUEST_DURATION,
+                "http_route" => "/webhooks/midtrans",
+                "http_response_status_code" => status.as_str().to_owned()
+            );
+            (status, counter, duration)
+        };
+        Self {
+            accepted: counter!(names::INGEST_ACCEPTED),
+            answers: STATUSES.map(answer),
+            rejected: Problem::CODES.map(|code| counter!(names::INGEST_REJECTED, "code" => code)),
+            abandoned: counter!(names::INGEST_ABANDONED),
+            connections: gauge!(names::INGEST_CONNECTIONS),
+        }
+    }
+
+    /// Counts an answer and how long it took.
+    pub(crate) fn answered(&self, answer: Answer, took: Duration) {
+        match answer {
+            Answer::Accepted | Answer::Test => self.accepted.increment(1),
+            Answer::Rejected(problem) => self.rejected[problem.index()].increment(1),
+        }
+        let status = answer.status();
+        if let Some((_, count, duration)) = self.answers.iter().find(|one| one.0 == status) {
+            count.increment(1);
+            duration.record(took);
+        }
+    }
+}
