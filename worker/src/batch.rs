@@ -1,0 +1,123 @@
+//! Applies a batch, and when it fails for one message's sake, splits it until that message stands
+//! alone. Waits out whatever is nobody's fault.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use shared::apply::{ApplyError, Item, Outcome, apply};
+use shared::domain::ConfirmPolicy;
+use shared::domain::outcome::{Class, Classify, Failure};
+use shared::store::Store;
+use shared::telemetry::metrics;
+
+use crate::gate::{Gate, Passage};
+
+/// After this long at the gate the messages in hand go back to the queue: the broker takes back
+/// what a consumer holds for too long, and would count that every time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The messages in hand must go back: the worker stops, or the outage is long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("giving back what is in hand")]
+pub struct GiveBack;
+
+/// A panic while a message was applied: an attempt of that message, not an outage.
+#[derive(Debug, thiserror::Error)]
+#[error("applying panicked: {0}")]
+pub struct Panicked(String);
+
+impl Classify for Panicked {
+    fn classify(&self) -> Class {
+        Class::Retry
+    }
+}
+
+/// Applies batches for every lane.
+#[derive(Clone)]
+pub struct Applier {
+    store: Store,
+    policy: ConfirmPolicy,
+    gate: Gate,
+}
+
+impl Applier {
+    /// Applies with the given policy.
+    pub fn new(store: Store, policy: ConfirmPolicy, gate: Gate) -> Self {
+        Self { store, policy, gate }
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The gate before it.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Applies all items, in as few transactions as their faults allow. One result per item, in
+    /// their order.
+    pub async fn apply(&self, items: &[Item]) -> Result<Vec<Result<Outcome, Failure>>, GiveBack> {
+        let mut results = Vec::with_capacity(items.len());
+        // Depth first, so that results come in order: the next part is at the end of the stack.
+        let mut parts = vec![items];
+        while let Some(part) = parts.pop() {
+            match self.apply_or_wait(part).await? {
+                Ok(outcomes) => results.extend(outcomes.into_iter().map(Ok)),
+                Err(failure) if part.len() <= 1 => results.push(Err(failure)),
+                Err(_) => {
+                    metrics::batch_split();
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push(second);
+                    parts.push(first);
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    /// One transaction; whatever is nobody's fault is waited out.
+    async fn apply_or_wait(&self, part: &[Item]) -> Result<Result<Vec<Outcome>, Failure>, GiveBack> {
+        if part.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        loop {
+            let since = Instant::now();
+            let failure = match self.apply_once(part).await {
+                Ok(outcomes) => {
+                    metrics::batch(part.len(), since.elapsed());
+                    return Ok(Ok(outcomes));
+                }
+                Err(failure) => failure,
+            };
+            match failure.class() {
+                Class::Wait => self.wait(&failure).await?,
+                Class::Retry | Class::Dead(_) => return Ok(Err(failure)),
+            }
+        }
+    }
+
+    async fn apply_once(&self, part: &[Item]) -> Result<Vec<Outcome>, Failure> {
+        let work = AssertUnwindSafe(apply(&self.store, self.policy, part)).catch_unwind();
+        match work.await {
+            Ok(result) => result.map_err(|error: ApplyError| Failure::from(error)),
+            Err(panic) => Err(Panicked(panic_text(panic.as_ref())).into()),
+        }
+    }
+
+    /// Waits until the database answers again.
+    pub async fn wait(&self, failure: &Failure) -> Result<(), GiveBack> {
+        self.gate.close(&failure.chain());
+        match self.gate.pass(PATIENCE).await {
+            Passage::Open => Ok(()),
+            Passage::StillClosed | Passage::Stopping => Err(GiveBack),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

@@ -1,0 +1,62 @@
+//! The dead-letter keeper: the role of `lunas.dead`. A dead letter stays in the queue until it is
+//! committed to `dead_letters`, where operators search and replay it.
+
+use std::time::Duration;
+
+use shared::broker::Delivery;
+use shared::dead_letters::keep;
+use shared::domain::outcome::{Class, Classify, Failure};
+use shared::fault;
+
+use crate::batch::{Applier, GiveBack};
+use crate::lane::Role;
+
+/// Pause before letters that the database refuses in every form are met again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Keeps dead letters.
+#[derive(Clone)]
+pub struct DeadLetters {
+    applier: Applier,
+}
+
+impl DeadLetters {
+    /// The role with what it works on.
+    pub fn new(applier: Applier) -> Self {
+        Self { applier }
+    }
+}
+
+impl Role for DeadLetters {
+    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+        loop {
+            match keep(self.applier.store(), group).await {
+                Ok(kept) if kept.refused.is_empty() => {
+                    fault::point("keeper.kept").await;
+                    return Ok(());
+                }
+                Ok(kept) => {
+                    let refused: Vec<usize> =
+                        kept.refused.iter().map(|refused| refused.index).collect();
+                    for (index, delivery) in group.iter().enumerate() {
+                        if !refused.contains(&index) {
+                            delivery.tag.ack().await;
+                        }
+                    }
+                    tracing::error!(
+                        dead_letters.refused = refused.len(),
+                        "dead letters that cannot be stored stay in the queue"
+                    );
+                    tokio::time::sleep(PAUSE).await;
+                    return Err(GiveBack);
+                }
+                // Whatever the class: a dead letter is never given up, so the keeper waits.
+                Err(error) => match error.classify() {
+                    Class::Wait | Class::Retry | Class::Dead(_) => {
+                        self.applier.wait(&Failure::from(error)).await?;
+                    }
+                },
+            }
+        }
+    }
+}

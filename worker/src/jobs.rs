@@ -1,0 +1,297 @@
+//! The role of `lunas.jobs`: asking the status API, looking for orders again.
+//!
+//! A job is a small JSON body under the routing key `job.<name>`. What it finds out goes through
+//! the one path like everything else; a gateway that is away puts the job off and blames nobody.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use shared::apply::{Input, Item};
+use shared::broker::topology::{self, DelayLevel};
+use shared::broker::{Delivery, Destination, Envelope};
+use shared::domain::outcome::{Class, Classify, DeadReason, Failure};
+use shared::domain::{Source, StatusAnswer};
+use shared::midtrans::{Gateway, GatewayError};
+use time::OffsetDateTime;
+
+use crate::batch::{Applier, GiveBack};
+use crate::lane::Role;
+use crate::settle::{Settler, Stopping};
+use crate::webhooks::{check_envelope, finish};
+
+/// Questions to the gateway side by side; its budget is kept by the client.
+const QUESTIONS: usize = 16;
+/// Delays between two looks for the order of a session; after the last one the reconciler has it.
+const LINK_DELAYS: [DelayLevel; 4] =
+    [DelayLevel::Ms500, DelayLevel::S2, DelayLevel::S10, DelayLevel::M1];
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Look for the order of a session again.
+    Link(LinkJob),
+    /// Ask the status API about a transaction.
+    Confirm(ConfirmJob),
+}
+
+/// Look for the order of a session again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkJob {
+    /// The session.
+    pub session_id: String,
+    /// Looks so far.
+    pub tries: usize,
+}
+
+/// Ask the status API about a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmJob {
+    /// The session.
+    pub session_id: String,
+    /// The transaction.
+    pub transaction_id: String,
+    /// Whose key signs the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant_id: Option<String>,
+    /// How often the answer was "no such transaction".
+    #[serde(default)]
+    pub asked: u32,
+}
+
+/// Why a message is no job.
+#[derive(Debug, thiserror::Error)]
+pub enum NoJob {
+    /// A name that this release does not know.
+    #[error("there is no job under the routing key {0}")]
+    Unknown(String),
+    /// Not the body of that job.
+    #[error("the body of the job cannot be read")]
+    Undecodable(#[source] serde_json::Error),
+}
+
+impl Classify for NoJob {
+    fn classify(&self) -> Class {
+        match self {
+            // A newer release may be rolling out: another worker may know it.
+            Self::Unknown(_) => Class::Retry,
+            Self::Undecodable(_) => Class::Dead(DeadReason::UndecodableBody),
+        }
+    }
+}
+
+impl Job {
+    /// Name of [`Job::Link`].
+    pub const LINK: &str = "link";
+    /// Name of [`Job::Confirm`].
+    pub const CONFIRM: &str = "confirm";
+
+    /// The body as it travels.
+    pub fn body(&self) -> Bytes {
+        let written = match self {
+            Self::Link(job) => serde_json::to_vec(job),
+            Self::Confirm(job) => serde_json::to_vec(job),
+        };
+        // Texts and numbers only: there is nothing that serde_json could refuse.
+        written.unwrap_or_default().into()
+    }
+
+    fn read(delivery: &Delivery) -> Result<Self, NoJob> {
+        let name = delivery.routing_key.strip_prefix(topology::JOB_KEY_PREFIX);
+        let body = &delivery.body;
+        match name {
+            Some(Self::LINK) => serde_json::from_slice(body).map(Self::Link),
+            Some(Self::CONFIRM) => serde_json::from_slice(body).map(Self::Confirm),
+            Some(_) | None => return Err(NoJob::Unknown(delivery.routing_key.clone())),
+        }
+        .map_err(NoJob::Undecodable)
+    }
+}
+
+impl LinkJob {
+    /// The delay queue that the next look waits in.
+    pub fn next_destination(&self) -> Destination<'static> {
+        let level = LINK_DELAYS.get(self.tries).copied().unwrap_or(DelayLevel::M1);
+        Destination::Retry(level, "job.link")
+    }
+}
+
+/// When a transaction that the gateway does not know is asked for again, and how often.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfirmRetries {
+    /// How often.
+    pub most: u32,
+    /// After how long.
+    pub interval: Duration,
+}
+
+/// Runs jobs.
+#[derive(Clone)]
+pub struct Jobs {
+    applier: Applier,
+    settler: Settler,
+    gateway: Gateway,
+    retries: ConfirmRetries,
+}
+
+/// What a delivery asks the one path to do.
+enum Step<'a> {
+    Apply(&'a Delivery, Item),
+    Later(&'a Delivery, DelayLevel),
+    Again(&'a Delivery, ConfirmJob),
+    Failed(&'a Delivery, Failure),
+}
+
+impl Jobs {
+    /// The role with what it works on.
+    pub fn new(
+        applier: Applier,
+        settler: Settler,
+        gateway: Gateway,
+        retries: ConfirmRetries,
+    ) -> Self {
+        Self { applier, settler, gateway, retries }
+    }
+
+    async fn step<'a>(&self, delivery: &'a Delivery) -> Step<'a> {
+        if let Some(level) = still_early(delivery) {
+            return Step::Later(delivery, level);
+        }
+        let job = check_envelope(delivery).map_err(Failure::from);
+        match job.and_then(|()| Job::read(delivery).map_err(Failure::from)) {
+            Ok(Job::Link(job)) => {
+                let input = Input::Link { session_id: job.session_id, source: Source::System };
+                Step::Apply(delivery, traced(delivery, input))
+            }
+            Ok(Job::Confirm(job)) => self.ask(delivery, job).await,
+            Err(failure) => Step::Failed(delivery, failure),
+        }
+    }
+
+    async fn ask<'a>(&self, delivery: &'a Delivery, job: ConfirmJob) -> Step<'a> {
+        let ConfirmJob { session_id, transaction_id, merchant_id, .. } = &job;
+        let merchant = merchant_id.as_deref();
+        let answer = self.gateway.status(transaction_id, session_id, merchant, Source::Poll).await;
+        match answer {
+            Ok(StatusAnswer::Found(seen)) => {
+                Step::Apply(delivery, traced(delivery, Input::Observed(seen)))
+            }
+            Ok(StatusAnswer::NotFound) if job.asked >= self.retries.most => {
+                tracing::error!(
+                    payment.session_id = session_id,
+                    payment.transaction_id = transaction_id,
+                    "the gateway does not know a transaction that was notified"
+                );
+                let (session_id, transaction_id) = (session_id.clone(), transaction_id.clone());
+                let input = Input::GiveUp { session_id, transaction_id, source: Source::Poll };
+                Step::Apply(delivery, traced(delivery, input))
+            }
+            Ok(StatusAnswer::NotFound) => {
+                Step::Again(delivery, ConfirmJob { asked: job.asked + 1, ..job })
+            }
+            Ok(StatusAnswer::Error { .. }) => Step::Later(delivery, DelayLevel::S10),
+            Err(error) => put_off_or_fail(delivery, error),
+        }
+    }
+
+    async fn again(&self, delivery: &Delivery, job: ConfirmJob) -> Result<(), Stopping> {
+        let due_at = OffsetDateTime::now_utc() + self.retries.interval;
+        let mut headers = delivery.headers.clone();
+        headers.due_at = Some(due_at);
+        let level = level_within(self.retries.interval);
+        let envelope = Envelope { body: Job::Confirm(job).body(), headers };
+        self.settler.publish(&Destination::Retry(level, &delivery.routing_key), envelope).await
+    }
+
+    /// A session that still has no order is looked at again, a few times.
+    async fn look_again(&self, delivery: &Delivery) -> Result<(), Stopping> {
+        let Ok(Job::Link(mut job)) = Job::read(delivery) else {
+            return Ok(());
+        };
+        job.tries += 1;
+        if job.tries >= LINK_DELAYS.len() {
+            return Ok(());
+        }
+        let to = job.next_destination();
+        let body = Job::Link(job).body();
+        self.settler.publish(&to, Envelope { body, headers: delivery.headers.clone() }).await
+    }
+}
+
+impl Role for Jobs {
+    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+        let steps: Vec<Step<'_>> =
+            stream::iter(group).map(|delivery| self.step(delivery)).buffered(QUESTIONS).collect().await;
+        let (mut items, mut from) = (Vec::new(), Vec::new());
+        for step in steps {
+            let seen_to = match step {
+                Step::Apply(delivery, item) => {
+                    items.push(item);
+                    from.push(delivery);
+                    Ok(())
+                }
+                Step::Later(delivery, level) => self.settler.delay(delivery, level).await,
+                Step::Again(delivery, job) => self.again(delivery, job).await,
+                Step::Failed(delivery, failure) => {
+                    self.settler.failed(delivery, topology::JOBS_QUEUE, failure).await
+                }
+            };
+            seen_to.map_err(|Stopping| GiveBack)?;
+        }
+        let mut results = self.applier.apply(&items).await?;
+        for ((item, delivery), result) in items.iter().zip(&from).zip(&mut results) {
+            let (Input::Link { .. }, Ok(outcome)) = (&item.input, result) else { continue };
+            if outcome.follow_up.take().is_some() {
+                self.look_again(delivery).await.map_err(|Stopping| GiveBack)?;
+            }
+        }
+        finish(&self.settler, topology::JOBS_QUEUE, &items, &from, results).await
+    }
+}
+
+fn put_off_or_fail(delivery: &Delivery, error: GatewayError) -> Step<'_> {
+    match error.classify() {
+        Class::Wait => {
+            tracing::warn!(%error, "the gateway is away: the question is put off");
+            let wanted = error.retry_after().unwrap_or(DelayLevel::S10.delay());
+            Step::Later(delivery, topology::level_for(wanted))
+        }
+        Class::Retry | Class::Dead(_) => Step::Failed(delivery, error.into()),
+    }
+}
+
+fn traced(delivery: &Delivery, input: Input) -> Item {
+    Item { input, traceparent: delivery.headers.traceparent.clone() }
+}
+
+/// A delay that is made of several levels: the level for what is left of it.
+fn still_early(delivery: &Delivery) -> Option<DelayLevel> {
+    let left = Duration::try_from(delivery.headers.due_at? - OffsetDateTime::now_utc()).ok()?;
+    (left >= DelayLevel::Ms500.delay() / 2).then(|| level_within(left))
+}
+
+/// The longest level that is over within the time, or the shortest one.
+fn level_within(time: Duration) -> DelayLevel {
+    let fitting = DelayLevel::ALL.into_iter().rev().find(|level| level.delay() <= time);
+    fitting.unwrap_or(DelayLevel::Ms500)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_delay_is_made_of_levels_that_fit() {
+        let levels = [119, 60, 59, 3, 1].map(|s| level_within(Duration::from_secs(s)));
+        use DelayLevel::{M1, Ms500, S2, S10};
+        assert_eq!(levels, [M1, M1, S10, S2, Ms500]);
+    }
+
+    #[test]
+    fn looks_for_an_order_grow_apart_and_end() {
+        let job = |tries| LinkJob { session_id: "LNS-1".to_owned(), tries };
+        assert_eq!(job(0).next_destination(), Destination::Retry(DelayLevel::Ms500, "job.link"));
+        assert_eq!(job(3).next_destination(), Destination::Retry(DelayLevel::M1, "job.link"));
+    }
+}
