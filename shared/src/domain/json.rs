@@ -19,6 +19,18 @@ impl<'de> Deserialize<'de> for Skipped {
     }
 }
 
+/// The same for an object and nothing else. A derived reader of a struct would take an array too,
+/// field by field.
+pub(super) struct SkippedObject;
+
+impl<'de> Deserialize<'de> for SkippedObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Asked for a map, the parser refuses every other value before it reads it; the visitor
+        // could take any.
+        deserializer.deserialize_map(SkipVisitor).map(|_| Self)
+    }
+}
+
 struct SkipVisitor;
 
 impl<'de> Visitor<'de> for SkipVisitor {

@@ -38,3 +38,6 @@ pub use rupiah::Rupiah;
 pub use signature::{RawNotification, ServerKeys, VerifiedNotification, VerifyError};
 pub use status::{FraudStatus, TransactionStatus};
 pub use transition::{Edge, Rail, TransactionState};
+
+#[cfg(test)]
+mod fixtures;

@@ -4,11 +4,13 @@
 //! (design 4.1 and 4.4). Where a notification is not believed, the answer is
 //! [`Decision::Confirm`], and the status API's word comes back as an observation with authority.
 
+use std::cmp::Ordering;
+
 use time::OffsetDateTime;
 
 use super::observation::{Authority, Observation};
 use super::rupiah::Rupiah;
-use super::transition::{Edge, Rail, TransactionState, edge};
+use super::transition::{Edge, Rail, TransactionState, edge, leads_to};
 
 /// What is known of one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,8 @@ pub enum Decision {
     Same,
     /// Recorded, changes nothing.
     Stale(StaleReason),
-    /// Recorded as `unconfirmed` until the status API has answered.
+    /// Ask the status API. A notification is recorded as `unconfirmed` until then; for an answer it
+    /// means that it was overtaken and contradicts what is newer: ask again.
     Confirm,
 }
 
@@ -111,11 +114,12 @@ pub fn decide(
         return Decision::Stale(StaleReason::UnknownStatus);
     };
     let kind = edge_with_amounts(current, state, rail, seen);
+    let next = next(current, state, rail, seen);
     match seen.authority {
-        Authority::Confirmed => answered(current, seen, kind, || next(current, state, rail, seen)),
+        Authority::Confirmed => answered(current, seen, kind, next),
         Authority::Notified => match notified(current, state, kind, policy, repeated) {
-            Verdict::Apply => Decision::Apply(next(current, state, rail, seen)),
-            Verdict::Other(decision) => decision,
+            None => Decision::Apply(next),
+            Some(other) => other,
         },
     }
 }
@@ -135,7 +139,8 @@ fn rail_of(current: Option<&Known>, seen: &Observation) -> Rail {
     }
 }
 
-/// Partial refunds repeat with a growing amount; everything else is a matter of states.
+/// Partial refunds repeat with a growing amount; everything else is a matter of states. A
+/// notification that does not say how much went back leaves that to the status API.
 fn edge_with_amounts(
     current: Option<&Known>,
     state: TransactionState,
@@ -144,57 +149,51 @@ fn edge_with_amounts(
 ) -> Edge {
     use TransactionState::{PartialChargeback, PartialRefund};
     let by_state = edge(current.map(|known| known.state), state, rail);
-    let (Edge::Same, Some(known), Some(amount)) = (by_state, current, seen.refund_amount) else {
+    let (Edge::Same, PartialRefund | PartialChargeback, Some(known)) = (by_state, state, current)
+    else {
         return by_state;
     };
-    if !matches!(state, PartialRefund | PartialChargeback) {
-        return by_state;
-    }
-    match amount.cmp(&known.refunded) {
-        std::cmp::Ordering::Greater => Edge::Advance,
-        std::cmp::Ordering::Equal => Edge::Same,
-        std::cmp::Ordering::Less => Edge::Stale,
-    }
-}
-
-/// An answer may cross any edge, forward or back, unless the world moved on while it was on its
-/// way: then only a step forward is safe to believe.
-fn answered(
-    current: Option<&Known>,
-    seen: &Observation,
-    kind: Edge,
-    next: impl FnOnce() -> Known,
-) -> Decision {
-    let overtaken = current
-        .and_then(|known| known.as_of)
-        .is_some_and(|as_of| seen.received_at < as_of);
-    match kind {
-        Edge::Same => Decision::Same,
-        Edge::Advance => Decision::Apply(next()),
-        Edge::Stale | Edge::Confirm if overtaken => Decision::Stale(StaleReason::Overtaken),
-        Edge::Stale | Edge::Confirm => Decision::Apply(next()),
+    match (
+        seen.refund_amount.map(|amount| amount.cmp(&known.refunded)),
+        seen.authority,
+    ) {
+        (Some(Ordering::Greater), _) => Edge::Advance,
+        (Some(Ordering::Less), _) => Edge::Stale,
+        (Some(Ordering::Equal), _) | (None, Authority::Confirmed) => Edge::Same,
+        (None, Authority::Notified) => Edge::Confirm,
     }
 }
 
-/// What [`notified`] decides before the new state is built.
-enum Verdict {
-    Apply,
-    Other(Decision),
+/// An answer may cross any edge, forward or back, unless something newer was applied while it was
+/// on its way. Then a state further along still counts, because the graph is never walked
+/// backwards; an earlier one does not; anything else has to be asked again.
+fn answered(current: Option<&Known>, seen: &Observation, kind: Edge, next: Known) -> Decision {
+    let newer = current.filter(|known| known.as_of.is_some_and(|as_of| seen.received_at < as_of));
+    match (kind, newer) {
+        (Edge::Same, _) => Decision::Same,
+        (Edge::Advance, _) | (Edge::Stale | Edge::Confirm, None) => Decision::Apply(next),
+        (Edge::Stale, Some(_)) => Decision::Stale(StaleReason::Overtaken),
+        (Edge::Confirm, Some(known)) if leads_to(known.state, next.state, next.rail) => {
+            Decision::Apply(next)
+        }
+        (Edge::Confirm, Some(_)) => Decision::Confirm,
+    }
 }
 
+/// What else to do with a notification than to apply it, if anything.
 fn notified(
     current: Option<&Known>,
     state: TransactionState,
     kind: Edge,
     policy: ConfirmPolicy,
     repeated: bool,
-) -> Verdict {
+) -> Option<Decision> {
     let from = current.map(|known| known.state);
     let again = repeated && from.is_some_and(|from| needs_confirm_again(from, state));
     let ask = match kind {
-        Edge::Same => return Verdict::Other(Decision::Same),
+        Edge::Same => return Some(Decision::Same),
         Edge::Stale if again => true,
-        Edge::Stale => return Verdict::Other(Decision::Stale(StaleReason::Earlier)),
+        Edge::Stale => return Some(Decision::Stale(StaleReason::Earlier)),
         Edge::Confirm => true,
         Edge::Advance => match policy {
             ConfirmPolicy::Never => false,
@@ -203,9 +202,9 @@ fn notified(
         },
     };
     match (ask, policy) {
-        (false, _) => Verdict::Apply,
-        (true, ConfirmPolicy::Never) => Verdict::Other(Decision::Stale(StaleReason::Unlisted)),
-        (true, ConfirmPolicy::Risky | ConfirmPolicy::Always) => Verdict::Other(Decision::Confirm),
+        (false, _) => None,
+        (true, ConfirmPolicy::Never) => Some(Decision::Stale(StaleReason::Unlisted)),
+        (true, ConfirmPolicy::Risky | ConfirmPolicy::Always) => Some(Decision::Confirm),
     }
 }
 

@@ -1,1 +1,498 @@
+//! Policy, authority and amounts. That every order of arrival ends alike is tested in
+//! `domain/convergence.rs`.
 
+use time::Duration;
+
+use super::super::fixtures::observation;
+use super::super::status::TransactionStatus;
+use super::TransactionState::{
+    Authorize, Cancel, Capture, Challenge, Chargeback, Created, Deny, Expire, Failure,
+    PartialChargeback, PartialRefund, Pending, Refund, Reversed, Settlement,
+};
+use super::*;
+
+const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+fn known(state: TransactionState, rail: Rail) -> Known {
+    let gross_amount = Rupiah::new(150_000);
+    Known {
+        state,
+        rail,
+        gross_amount,
+        refunded: Rupiah::ZERO,
+        as_of: Some(START),
+    }
+}
+
+fn seen(state: TransactionState, rail: Rail) -> Observation {
+    let mut seen = observation(state, rail);
+    seen.received_at = START + Duration::minutes(1);
+    seen
+}
+
+/// What a notification does, as one word.
+fn word(
+    from: Option<TransactionState>,
+    to: TransactionState,
+    rail: Rail,
+    policy: ConfirmPolicy,
+) -> &'static str {
+    let current = from.map(|state| known(state, rail));
+    match decide(current.as_ref(), &seen(to, rail), policy, false) {
+        Decision::Apply(next) => {
+            assert_eq!(next.state, to);
+            "apply"
+        }
+        Decision::Same => "same",
+        Decision::Stale(reason) => reason.as_str(),
+        Decision::Confirm => "confirm",
+    }
+}
+
+#[test]
+fn each_policy_trusts_what_it_should() {
+    let cases = [
+        // from, to, rail, risky, always, never
+        (None, Pending, Rail::Other, "apply", "apply", "apply"),
+        (None, Settlement, Rail::Other, "apply", "confirm", "apply"),
+        (None, Capture, Rail::Card, "apply", "confirm", "apply"),
+        (None, Challenge, Rail::Card, "apply", "apply", "apply"),
+        (None, Refund, Rail::Other, "confirm", "confirm", "unlisted"),
+        (None, Expire, Rail::Other, "confirm", "confirm", "unlisted"),
+        (
+            Some(Created),
+            Pending,
+            Rail::Card,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Settlement,
+            Rail::Other,
+            "apply",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Expire,
+            Rail::Other,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Cancel,
+            Rail::Other,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Failure,
+            Rail::Card,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Refund,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Challenge),
+            Capture,
+            Rail::Card,
+            "apply",
+            "confirm",
+            "apply",
+        ),
+        (Some(Challenge), Deny, Rail::Card, "apply", "apply", "apply"),
+        (
+            Some(Authorize),
+            Capture,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Authorize),
+            Settlement,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Authorize),
+            Cancel,
+            Rail::Card,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Capture),
+            Settlement,
+            Rail::Card,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (
+            Some(Capture),
+            Cancel,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Settlement),
+            Refund,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Settlement),
+            PartialRefund,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Settlement),
+            Chargeback,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Settlement),
+            PartialChargeback,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Settlement),
+            Chargeback,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Settlement),
+            Deny,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Settlement),
+            Reversed,
+            Rail::PermataVa,
+            "confirm",
+            "confirm",
+            "apply",
+        ),
+        (
+            Some(Pending),
+            Reversed,
+            Rail::PermataVa,
+            "apply",
+            "apply",
+            "apply",
+        ),
+        (None, Reversed, Rail::Indomaret, "apply", "apply", "apply"),
+        (
+            Some(Reversed),
+            Settlement,
+            Rail::MandiriBill,
+            "earlier",
+            "earlier",
+            "earlier",
+        ),
+        (
+            Some(Settlement),
+            Pending,
+            Rail::Other,
+            "earlier",
+            "earlier",
+            "earlier",
+        ),
+        (
+            Some(Settlement),
+            Settlement,
+            Rail::Other,
+            "same",
+            "same",
+            "same",
+        ),
+        (
+            Some(Expire),
+            Settlement,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Cancel),
+            Settlement,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Refund),
+            Settlement,
+            Rail::Other,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Chargeback),
+            Settlement,
+            Rail::Card,
+            "confirm",
+            "confirm",
+            "unlisted",
+        ),
+        (
+            Some(Refund),
+            Capture,
+            Rail::Card,
+            "earlier",
+            "earlier",
+            "earlier",
+        ),
+    ];
+    for (from, to, rail, risky, always, never) in cases {
+        let case = format!("{from:?} to {to:?} on {rail:?}");
+        assert_eq!(
+            word(from, to, rail, ConfirmPolicy::Risky),
+            risky,
+            "risky: {case}"
+        );
+        assert_eq!(
+            word(from, to, rail, ConfirmPolicy::Always),
+            always,
+            "always: {case}"
+        );
+        assert_eq!(
+            word(from, to, rail, ConfirmPolicy::Never),
+            never,
+            "never: {case}"
+        );
+    }
+}
+
+#[test]
+fn without_being_asked_the_status_api_nothing_paid_goes_down_and_nothing_unlisted_happens() {
+    for rail in Rail::ALL {
+        for from in TransactionState::ALL {
+            for to in TransactionState::ALL {
+                let applied = word_of(from, to, rail) == Some("apply");
+                let listed = edge(Some(from), to, rail) == Edge::Advance;
+                let down = from.is_paid() && !to.is_paid();
+                assert!(
+                    !applied || (listed && !down),
+                    "{from:?} to {to:?} on {rail:?}"
+                );
+            }
+        }
+    }
+}
+
+/// As [`word`] under the default policy; `None` where the rail has no such state.
+fn word_of(from: TransactionState, to: TransactionState, rail: Rail) -> Option<&'static str> {
+    let read = TransactionState::of(
+        &TransactionStatus::parse(to.as_str()),
+        seen(to, rail).fraud.as_ref(),
+        rail,
+    );
+    (read == Some(to)).then(|| word(Some(from), to, rail, ConfirmPolicy::default()))
+}
+
+#[test]
+fn an_answer_crosses_any_edge() {
+    for rail in [Rail::Card, Rail::Other] {
+        for from in TransactionState::ALL {
+            for to in TransactionState::ALL
+                .into_iter()
+                .filter(|to| *to != Reversed)
+            {
+                let mut answer = seen(to, rail);
+                answer.authority = Authority::Confirmed;
+                let decision = decide(
+                    Some(&known(from, rail)),
+                    &answer,
+                    ConfirmPolicy::Never,
+                    false,
+                );
+                match decision {
+                    Decision::Apply(next) => assert_eq!(next.state, to),
+                    Decision::Same => assert_eq!(from, to),
+                    other => panic!("{from:?} to {to:?}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_overtaken_answer_goes_forward_and_never_back() {
+    let answer = |state| {
+        let mut answer = seen(state, Rail::Card);
+        answer.authority = Authority::Confirmed;
+        answer
+    };
+    let later = |state| Known {
+        as_of: Some(START + Duration::hours(1)),
+        ..known(state, Rail::Card)
+    };
+    let after = |from, to| decide(Some(&later(from)), &answer(to), ConfirmPolicy::Risky, false);
+    assert_eq!(
+        after(Settlement, Pending),
+        Decision::Stale(StaleReason::Overtaken)
+    );
+    assert_eq!(after(Settlement, Settlement), Decision::Same);
+    assert!(matches!(
+        after(Pending, Settlement),
+        Decision::Apply(_) | Decision::Confirm
+    ));
+    assert!(matches!(after(Settlement, Refund), Decision::Apply(_)));
+    assert!(
+        matches!(after(Pending, Refund), Decision::Apply(_)),
+        "two steps forward"
+    );
+    assert_eq!(after(Expire, Settlement), Decision::Confirm, "asked again");
+    let unknown_age = Known {
+        as_of: None,
+        ..known(Settlement, Rail::Card)
+    };
+    let back = decide(
+        Some(&unknown_age),
+        &answer(Pending),
+        ConfirmPolicy::Risky,
+        false,
+    );
+    assert!(matches!(back, Decision::Apply(_)));
+}
+
+#[test]
+fn partial_refunds_grow() {
+    let before = Known {
+        refunded: Rupiah::new(20_000),
+        ..known(PartialRefund, Rail::Other)
+    };
+    let with = |amount: Option<i64>, authority| {
+        let mut seen = seen(PartialRefund, Rail::Other);
+        seen.refund_amount = amount.map(Rupiah::new);
+        seen.authority = authority;
+        seen
+    };
+    let notified = |amount, policy| {
+        decide(
+            Some(&before),
+            &with(amount, Authority::Notified),
+            policy,
+            false,
+        )
+    };
+    let (risky, never) = (ConfirmPolicy::Risky, ConfirmPolicy::Never);
+    assert_eq!(notified(Some(20_000), risky), Decision::Same);
+    assert_eq!(
+        notified(Some(12_000), risky),
+        Decision::Stale(StaleReason::Earlier)
+    );
+    assert_eq!(notified(Some(35_000), risky), Decision::Confirm);
+    assert_eq!(
+        notified(None, risky),
+        Decision::Confirm,
+        "the amount has to be asked for"
+    );
+    let Decision::Apply(next) = notified(Some(35_000), never) else {
+        panic!("a listed edge is trusted");
+    };
+    assert_eq!(next.refunded, Rupiah::new(35_000));
+    let answer = decide(
+        Some(&before),
+        &with(Some(12_000), Authority::Confirmed),
+        risky,
+        false,
+    );
+    assert!(matches!(answer, Decision::Apply(next) if next.refunded == Rupiah::new(12_000)));
+}
+
+#[test]
+fn a_repeated_paid_word_about_money_that_went_is_asked_about() {
+    for current in TransactionState::ALL {
+        for observed in [Capture, Settlement] {
+            let decision = decide(
+                Some(&known(current, Rail::Card)),
+                &seen(observed, Rail::Card),
+                ConfirmPolicy::Risky,
+                true,
+            );
+            if needs_confirm_again(current, observed) {
+                assert_eq!(decision, Decision::Confirm, "{current:?} {observed:?}");
+            }
+        }
+    }
+    assert!(needs_confirm_again(Refund, Settlement) && needs_confirm_again(Cancel, Capture));
+    assert!(!needs_confirm_again(Deny, Settlement) && !needs_confirm_again(Refund, Pending));
+}
+
+#[test]
+fn a_status_that_is_not_known_changes_nothing_even_with_authority() {
+    let mut odd = seen(Settlement, Rail::Other);
+    odd.status = TransactionStatus::Unknown("teleported".to_owned());
+    for authority in [Authority::Notified, Authority::Confirmed] {
+        odd.authority = authority;
+        let decision = decide(None, &odd, ConfirmPolicy::Risky, false);
+        assert_eq!(decision, Decision::Stale(StaleReason::UnknownStatus));
+    }
+}
+
+#[test]
+fn a_body_without_a_method_does_not_unlearn_the_rail() {
+    let mut deny = seen(Deny, Rail::Other);
+    (deny.payment_type, deny.payment_channel) = (None, None);
+    let before = known(Pending, Rail::PermataVa);
+    let Decision::Apply(next) = decide(Some(&before), &deny, ConfirmPolicy::Risky, false) else {
+        panic!("a reversal before its settlement is trusted");
+    };
+    assert_eq!((next.state, next.rail), (Reversed, Rail::PermataVa));
+}
+
+#[test]
+fn policies_are_read_back() {
+    for policy in [
+        ConfirmPolicy::Risky,
+        ConfirmPolicy::Always,
+        ConfirmPolicy::Never,
+    ] {
+        assert_eq!(ConfirmPolicy::parse(policy.as_str()), Some(policy));
+    }
+    assert_eq!(ConfirmPolicy::parse("sometimes"), None);
+}

@@ -42,6 +42,7 @@ where
     Ok(match Value::deserialize(deserializer)? {
         Value::Array(items) => items
             .into_iter()
+            .filter(Value::is_object)
             .filter_map(|item| serde_json::from_value(item).ok())
             .collect(),
         _ => Vec::new(),

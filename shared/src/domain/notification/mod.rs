@@ -11,7 +11,7 @@ mod lenient;
 
 use std::fmt;
 
-use super::json::Skipped;
+use super::json::SkippedObject;
 use super::outcome::{Class, Classify, DeadReason};
 use super::rupiah::{Rupiah, RupiahError};
 
@@ -80,7 +80,7 @@ impl Notification {
     /// is asked where they are used.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let text = std::str::from_utf8(body).map_err(DecodeError::NotText)?;
-        serde_json::from_str::<Skipped>(text).map_err(DecodeError::NotDecodable)?;
+        serde_json::from_str::<SkippedObject>(text).map_err(DecodeError::NotDecodable)?;
         serde_json::from_str(text).map_err(DecodeError::NotDecodable)
     }
 

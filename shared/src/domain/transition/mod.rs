@@ -94,13 +94,19 @@ pub fn edge(from: Option<TransactionState>, to: TransactionState, rail: Rail) ->
     MATRIX[rail as usize][from.unwrap_or(Created) as usize][to as usize]
 }
 
+/// Whether listed steps lead from one state to the other, over any number of states between.
+pub fn leads_to(from: TransactionState, to: TransactionState, rail: Rail) -> bool {
+    REACHES[rail as usize][from as usize][to as usize]
+}
+
 const STATES: usize = TransactionState::ALL.len();
-type Matrix = [[Edge; STATES]; STATES];
+type PerPair<T> = [[T; STATES]; STATES];
 
-static MATRIX: LazyLock<[Matrix; Rail::ALL.len()]> = LazyLock::new(|| Rail::ALL.map(matrix));
+static MATRIX: LazyLock<[PerPair<Edge>; Rail::ALL.len()]> = LazyLock::new(|| Rail::ALL.map(matrix));
+static REACHES: LazyLock<[PerPair<bool>; Rail::ALL.len()]> =
+    LazyLock::new(|| Rail::ALL.map(reachability));
 
-fn matrix(rail: Rail) -> Matrix {
-    let reaches = reachability(rail);
+fn matrix(rail: Rail) -> PerPair<Edge> {
     TransactionState::ALL.map(|from| {
         TransactionState::ALL.map(|to| {
             if from == to {
@@ -109,7 +115,7 @@ fn matrix(rail: Rail) -> Matrix {
                 Edge::Advance
             } else if SURPRISING.contains(&(from, to)) {
                 Edge::Confirm
-            } else if reaches[to as usize][from as usize] {
+            } else if leads_to(to, from, rail) {
                 Edge::Stale
             } else {
                 Edge::Confirm
@@ -125,7 +131,7 @@ fn is_listed(from: TransactionState, to: TransactionState, rail: Rail) -> bool {
 }
 
 /// Which state leads to which by one or more listed steps.
-fn reachability(rail: Rail) -> [[bool; STATES]; STATES] {
+fn reachability(rail: Rail) -> PerPair<bool> {
     let mut reaches =
         TransactionState::ALL.map(|a| TransactionState::ALL.map(|b| is_listed(a, b, rail)));
     for via in 0..STATES {
