@@ -11,6 +11,8 @@ pub mod broker;
 #[cfg(feature = "store")]
 pub mod apply;
 #[cfg(feature = "store")]
+pub mod dead_letters;
+#[cfg(feature = "store")]
 pub mod store;
 
 #[cfg(feature = "gateway")]

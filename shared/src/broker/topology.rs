@@ -31,7 +31,7 @@ pub const WEBHOOK_KEY: &str = "webhook.midtrans";
 pub const JOB_KEY_PREFIX: &str = "job.";
 
 /// Returns of one message before the broker takes it for one that kills workers.
-const DELIVERY_LIMIT: i64 = 20;
+pub const DELIVERY_LIMIT: i32 = 20;
 /// The dead-letter queue must never drop what nobody has stored yet, however often it was looked at.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
 /// How long `declare` and `check` wait for the broker, all in all.
@@ -336,7 +336,7 @@ fn queues() -> Vec<Queue> {
 /// At-most-once dead-lettering loses messages when the leader of the target dies; the safe
 /// strategy needs `reject-publish`.
 fn dead_lettering(exchange: &str) -> FieldTable {
-    let mut arguments = quorum(DELIVERY_LIMIT);
+    let mut arguments = quorum(DELIVERY_LIMIT.into());
     arguments.insert("x-dead-letter-exchange".into(), text(exchange));
     arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
     arguments.insert("x-overflow".into(), text("reject-publish"));

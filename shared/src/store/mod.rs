@@ -8,12 +8,15 @@ mod columns;
 mod connect;
 mod error;
 
+pub mod dead_letters;
+pub mod dead_letters_read;
 pub mod events;
 pub mod links;
 pub mod logs;
 pub mod orders;
 pub mod outbox;
 pub mod payments;
+pub mod replays;
 pub mod schema;
 pub mod transactions;
 
