@@ -9,11 +9,15 @@ mod connect;
 mod error;
 
 pub mod events;
+pub mod lease;
 pub mod links;
 pub mod logs;
 pub mod orders;
 pub mod outbox;
 pub mod payments;
+pub mod read;
+pub mod read_timeline;
+pub mod relay;
 pub mod schema;
 pub mod transactions;
 
