@@ -42,6 +42,9 @@ struct Settings {
     /// Requests to the receiver at once.
     #[arg(long, env = "SIM_MAX_IN_FLIGHT", default_value_t = 64)]
     max_in_flight: usize,
+    /// Transactions remembered; the oldest are forgotten.
+    #[arg(long, env = "SIM_MAX_TRANSACTIONS", default_value_t = 50_000)]
+    max_transactions: usize,
 }
 
 #[tokio::main]
@@ -58,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         seed: settings.seed,
         delivery_timeout: Duration::from_secs(settings.delivery_timeout),
         max_in_flight: settings.max_in_flight,
+        max_transactions: settings.max_transactions,
         ..SimOptions::default()
     })
     .await?;

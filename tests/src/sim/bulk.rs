@@ -115,6 +115,8 @@ async fn burst(State(world): Shared, body: axum::body::Bytes) -> Outcome {
         if burst.pay {
             world.change(&order_id, moves::pay, |_| ())?;
         }
+        // Others get their turn: a burst may take seconds.
+        tokio::task::yield_now().await;
     }
     Ok(Json(
         json!({"orders": burst.orders, "prefix": burst.prefix}),

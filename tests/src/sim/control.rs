@@ -143,13 +143,14 @@ async fn resend(State(world): Shared, Path(id): Path<String>, body: axum::body::
         let sent = txn.sent.iter().rev();
         let mut sent = sent.filter(|(status, _)| wanted.is_none_or(|wanted| wanted == *status));
         let (status, body) = sent.next()?;
+        let body = serde_json::from_slice(body).ok()?;
         Some((
             Parcel {
                 order_id: txn.order_id.clone(),
                 transaction_id: txn.id.clone(),
                 status: status.as_str().to_owned(),
                 url: String::new(),
-                body: Arc::clone(body),
+                body: Arc::new(body),
                 copy: 1,
             },
             world.targets(&txn.routes),

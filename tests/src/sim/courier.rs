@@ -29,7 +29,7 @@ pub(crate) struct Courier {
     settings: Settings,
     slots: Semaphore,
     numbers: AtomicU64,
-    turns: Mutex<HashMap<(String, String), oneshot::Receiver<()>>>,
+    turns: Mutex<Turns>,
     held: Mutex<VecDeque<Parcel>>,
     stop: CancellationToken,
 }
@@ -53,6 +53,13 @@ pub(crate) struct Parcel {
     pub(crate) url: String,
     pub(crate) body: Arc<Map<String, Value>>,
     pub(crate) copy: u32,
+}
+
+/// The last notification of each order and URL that may still be on its first attempt.
+#[derive(Default)]
+struct Turns {
+    last: HashMap<(String, String), oneshot::Receiver<()>>,
+    sweep_at: usize,
 }
 
 /// Whom a delivery waits for, and who waits for it.
@@ -216,13 +223,9 @@ impl Courier {
     fn turn(&self, parcel: &Parcel) -> Turn {
         let (done, after) = oneshot::channel();
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() > 4_096 {
-            turns.retain(|_, waiting| {
-                waiting.try_recv() == Err(oneshot::error::TryRecvError::Empty)
-            });
-        }
+        turns.sweep();
         let key = (parcel.order_id.clone(), parcel.url.clone());
-        (turns.insert(key, after), Some(done))
+        (turns.last.insert(key, after), Some(done))
     }
 
     fn number(&self) -> u64 {
@@ -249,8 +252,20 @@ impl Courier {
     }
 }
 
+impl Turns {
+    /// Forgets the ones that are done, each time as many have come as were left the last time.
+    fn sweep(&mut self) {
+        if self.last.len() < self.sweep_at.max(1_024) {
+            return;
+        }
+        let waiting = Err(oneshot::error::TryRecvError::Empty);
+        self.last.retain(|_, last| last.try_recv() == waiting);
+        self.sweep_at = self.last.len() * 2;
+    }
+}
+
 /// The bytes of a body; the same map always gives the same bytes.
-fn encode(body: &Map<String, Value>) -> Bytes {
+pub(crate) fn encode(body: &Map<String, Value>) -> Bytes {
     Bytes::from(serde_json::to_vec(body).unwrap_or_default())
 }
 

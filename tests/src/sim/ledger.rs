@@ -131,8 +131,9 @@ impl Ledger {
         self.pages.insert(page.token.clone(), page);
     }
 
-    /// A Snap page by token; its life is checked against the clock.
-    pub(crate) fn page(&mut self, token: &str, now: OffsetDateTime) -> Option<&mut Page> {
+    /// A Snap page by token, or the newest of an order; its life is checked against the clock.
+    pub(crate) fn page(&mut self, id: &str, now: OffsetDateTime) -> Option<&mut Page> {
+        let token = self.page_of_order.get(id).map_or(id, String::as_str);
         let page = self.pages.get_mut(token)?;
         if page.state == PageState::Open && page.closes.is_some_and(|at| at <= now) {
             page.state = PageState::Expired;

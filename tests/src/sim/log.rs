@@ -87,51 +87,69 @@ pub struct Traffic {
 
 /// The log and its counters.
 pub(crate) struct Log {
-    lines: Mutex<VecDeque<Attempt>>,
+    lines: Mutex<Lines>,
     capacity: usize,
     traffic: watch::Sender<Traffic>,
+}
+
+#[derive(Default)]
+struct Lines {
+    kept: VecDeque<Attempt>,
+    last_seq: u64,
 }
 
 impl Log {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            lines: Mutex::new(VecDeque::new()),
+            lines: Mutex::default(),
             capacity: capacity.max(1),
             traffic: watch::Sender::new(Traffic::default()),
         }
     }
 
-    /// Appends a line, numbering it.
+    /// Appends a line, numbering it. The lines are let go before the counters change, because
+    /// those who wait on the counters look at the lines.
     pub(crate) fn append(&self, mut line: Attempt) {
-        let mut lines = self.lines();
+        let (verdict, tried) = (line.verdict, line.attempt > 0);
+        let seq = {
+            let mut lines = self.lines();
+            lines.last_seq += 1;
+            line.seq = lines.last_seq;
+            if lines.kept.len() >= self.capacity {
+                lines.kept.pop_front();
+            }
+            lines.kept.push_back(line);
+            lines.last_seq
+        };
         self.traffic.send_modify(|traffic| {
-            traffic.last_seq += 1;
-            line.seq = traffic.last_seq;
-            traffic.attempts += u64::from(line.attempt > 0);
-            match line.verdict {
+            traffic.last_seq = traffic.last_seq.max(seq);
+            traffic.attempts += u64::from(tried);
+            match verdict {
                 Verdict::Delivered => traffic.delivered += 1,
                 Verdict::Lost | Verdict::GivenUp | Verdict::Dropped => traffic.failed += 1,
                 Verdict::Retry | Verdict::Held => {}
             }
-            if lines.len() >= self.capacity {
-                lines.pop_front();
-            }
-            lines.push_back(line);
         });
     }
 
     /// The lines that pass the filter, oldest first.
     pub(crate) fn select(&self, keep: impl Fn(&Attempt) -> bool) -> Vec<Attempt> {
         self.lines()
+            .kept
             .iter()
             .filter(|line| keep(line))
             .cloned()
             .collect()
     }
 
+    /// How many lines pass the filter.
+    pub(crate) fn count_lines(&self, keep: impl Fn(&Attempt) -> bool) -> usize {
+        self.lines().kept.iter().filter(|line| keep(line)).count()
+    }
+
     /// Forgets all lines; counters and numbering go on.
     pub(crate) fn clear(&self) {
-        self.lines().clear();
+        self.lines().kept.clear();
     }
 
     /// The counters now.
@@ -152,7 +170,7 @@ impl Log {
             .is_ok_and(|seen| seen.is_ok())
     }
 
-    fn lines(&self) -> MutexGuard<'_, VecDeque<Attempt>> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! Holds data only: what may follow what is in `moves`, how it looks as JSON in `body`.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use time::macros::{format_description, offset};
 use time::{Duration, OffsetDateTime};
@@ -31,7 +30,7 @@ pub(crate) struct Transaction {
     /// Where notifications of this transaction go besides or instead of the configured URL.
     pub(crate) routes: Routes,
     /// The bodies sent so far, for sending the same bytes again.
-    pub(crate) sent: Vec<(Status, Arc<Map<String, Value>>)>,
+    pub(crate) sent: Vec<(Status, Bytes)>,
 }
 
 /// The fields a payment type adds, by the moment from which they are visible.
@@ -119,11 +118,11 @@ impl Transaction {
     }
 
     /// Keeps the last few bodies.
-    pub(crate) fn remember_sent(&mut self, body: &Arc<Map<String, Value>>) {
+    pub(crate) fn remember_sent(&mut self, body: Bytes) {
         if self.sent.len() >= MOST_SENT {
             self.sent.remove(0);
         }
-        self.sent.push((self.status, Arc::clone(body)));
+        self.sent.push((self.status, body));
     }
 
     /// Whether the order id may be charged again (`midtrans.md` 4.7).

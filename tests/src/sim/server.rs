@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::client::SimClient;
 use super::log::{Attempt, Traffic};
 use super::trick::Trick;
 use super::world::World;
@@ -62,11 +63,14 @@ impl Default for SimOptions {
             refund_confirm_after: Duration::from_secs(30),
             max_in_flight: 64,
             max_outstanding: 200_000,
-            max_transactions: 200_000,
+            max_transactions: 50_000,
             log_capacity: 20_000,
         }
     }
 }
+
+/// How long open requests may take when the simulator stops.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 
 /// A running simulator.
 pub struct Simulator {
@@ -83,6 +87,7 @@ impl Simulator {
             options.time_scale.is_finite() && options.time_scale > 0.0,
             "the time scale must be greater than zero"
         );
+        anyhow::ensure!(!options.server_key.is_empty(), "the server key is empty");
         let listener = TcpListener::bind(options.addr)
             .await
             .with_context(|| format!("cannot listen on {}", options.addr))?;
@@ -121,6 +126,11 @@ impl Simulator {
         format!("http://{}/snap/v1", self.addr)
     }
 
+    /// A client of this simulator.
+    pub fn client(&self) -> anyhow::Result<SimClient> {
+        SimClient::new(&self.base_url(), &self.world.merchant.server_key)
+    }
+
     /// Sends notifications somewhere else from now on.
     pub fn set_notify_url(&self, url: &str) {
         self.world.set_notify_url(url.to_owned());
@@ -151,11 +161,15 @@ impl Simulator {
         self.wait(within, |traffic| traffic.outstanding == 0).await
     }
 
-    /// Stops listening, gives up what is outstanding and waits for open requests.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    /// Stops listening, gives up what is outstanding and waits a little for open requests.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.world.stop.cancel();
         self.expiry.await.context("the expiry clock broke")?;
-        self.server.await.context("the server broke")??;
+        // A request that a trick delays may be open for long; it is cut.
+        match tokio::time::timeout(STOP_WITHIN, &mut self.server).await {
+            Ok(ended) => ended.context("the server broke")??,
+            Err(_) => self.server.abort(),
+        }
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::body;
 use super::control::{Trouble, parse, view};
 use super::courier::Parcel;
+use super::log::{Attempt, Traffic};
 use super::trick::Trick;
 use super::world::World;
 
@@ -52,21 +53,21 @@ struct LogQuery {
 
 async fn log(State(world): Shared, Query(query): Query<LogQuery>) -> Outcome {
     let log = &world.courier.log;
-    let matching = || {
-        log.select(|line| {
-            line.seq > query.after
-                && (query.order_id.as_ref()).is_none_or(|id| *id == line.order_id)
-                && (query.transaction_status.as_ref())
-                    .is_none_or(|status| *status == line.transaction_status)
-        })
+    let matches = |line: &Attempt| {
+        let order = query.order_id.as_ref();
+        let status = query.transaction_status.as_ref();
+        line.seq > query.after
+            && order.is_none_or(|order| *order == line.order_id)
+            && status.is_none_or(|status| *status == line.transaction_status)
     };
     if query.wait_ms > 0 {
         let within = Duration::from_millis(query.wait_ms.min(LONGEST_WAIT_MS));
-        log.wait(within, |_| matching().len() >= query.at_least)
-            .await;
+        let enough = |_: &Traffic| log.count_lines(matches) >= query.at_least;
+        log.wait(within, enough).await;
     }
+    let attempts = log.select(matches);
     Ok(Json(
-        json!({"attempts": matching(), "traffic": log.traffic()}),
+        json!({"attempts": attempts, "traffic": log.traffic()}),
     ))
 }
 
@@ -119,10 +120,12 @@ async fn transactions(State(world): Shared, Query(query): Query<ListQuery>) -> O
     Ok(Json(json!({"count": found.len(), "transactions": views})))
 }
 
-async fn pages(State(world): Shared) -> Outcome {
+async fn pages(State(world): Shared, Query(query): Query<ListQuery>) -> Outcome {
     let ledger = world.ledger();
+    let wanted = query.order_id.as_deref();
     let pages: Vec<Value> = ledger
         .pages()
+        .filter(|page| wanted.is_none_or(|order| order == page.order_id))
         .map(|page| {
             json!({"token": page.token, "order_id": page.order_id, "state": page.state.as_str()})
         })

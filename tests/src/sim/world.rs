@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::SimOptions;
 use super::body::{self, Merchant};
 use super::charge::{self, Invalid};
-use super::courier::{Courier, Parcel, Settings};
+use super::courier::{self, Courier, Parcel, Settings};
 use super::idempotency::Keys;
 use super::ledger::Ledger;
 use super::model::{Routes, Status, Transaction};
@@ -238,7 +238,7 @@ impl World {
         let mut body = body::notification(txn, &self.merchant);
         plan.deform(&mut body);
         let body = Arc::new(body);
-        txn.remember_sent(&body);
+        txn.remember_sent(courier::encode(&body));
         for url in self.targets(&txn.routes) {
             let parcel = Parcel {
                 order_id: txn.order_id.clone(),
