@@ -89,7 +89,7 @@ pub fn database_up(up: bool) {
 }
 
 /// A call of the Midtrans APIs ended; `outcome` is `ok`, `not_found`, `refused`, `limited`,
-/// `unavailable` or `timeout`.
+/// `unavailable`, `timeout`, or `invalid` for an answer that cannot be used.
 pub fn gateway_called(operation: &'static str, outcome: &'static str, took: Duration) {
     counter!(names::GATEWAY_REQUESTS, "operation" => operation, "outcome" => outcome).increment(1);
     histogram!(names::GATEWAY_DURATION, "operation" => operation).record(took);
