@@ -44,7 +44,11 @@ pub struct Applier {
 impl Applier {
     /// Applies with the given policy.
     pub fn new(store: Store, policy: ConfirmPolicy, gate: Gate) -> Self {
-        Self { store, policy, gate }
+        Self {
+            store,
+            policy,
+            gate,
+        }
     }
 
     /// The store behind it.
@@ -79,7 +83,10 @@ impl Applier {
     }
 
     /// One transaction; whatever is nobody's fault is waited out.
-    async fn apply_or_wait(&self, part: &[Item]) -> Result<Result<Vec<Outcome>, Failure>, GiveBack> {
+    async fn apply_or_wait(
+        &self,
+        part: &[Item],
+    ) -> Result<Result<Vec<Outcome>, Failure>, GiveBack> {
         if part.is_empty() {
             return Ok(Ok(Vec::new()));
         }
@@ -119,5 +126,6 @@ impl Applier {
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
 }

@@ -39,14 +39,19 @@ impl Gate {
     /// An open gate, with a task that probes the database while it is closed.
     pub fn start(store: Store, stop: CancellationToken) -> Self {
         let (open, _) = watch::channel(true);
-        let gate = Self { open: Arc::new(open), stop };
+        let gate = Self {
+            open: Arc::new(open),
+            stop,
+        };
         tokio::spawn(gate.clone().keep(store));
         gate
     }
 
     /// Reports that the database is away. Says so in the log once per outage.
     pub fn close(&self, why: &str) {
-        let closed_now = self.open.send_if_modified(|open| std::mem::replace(open, false));
+        let closed_now = self
+            .open
+            .send_if_modified(|open| std::mem::replace(open, false));
         if closed_now {
             metrics::waited("database");
             tracing::warn!(error = why, "database is away: consumption pauses");

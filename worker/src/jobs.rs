@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use shared::apply::{Input, Item};
@@ -24,8 +26,12 @@ use crate::webhooks::{check_envelope, finish};
 /// Questions to the gateway side by side; its budget is kept by the client.
 const QUESTIONS: usize = 16;
 /// Delays between two looks for the order of a session; after the last one the reconciler has it.
-const LINK_DELAYS: [DelayLevel; 4] =
-    [DelayLevel::Ms500, DelayLevel::S2, DelayLevel::S10, DelayLevel::M1];
+const LINK_DELAYS: [DelayLevel; 4] = [
+    DelayLevel::Ms500,
+    DelayLevel::S2,
+    DelayLevel::S10,
+    DelayLevel::M1,
+];
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +118,10 @@ impl Job {
 impl LinkJob {
     /// The delay queue that the next look waits in.
     pub fn next_destination(&self) -> Destination<'static> {
-        let level = LINK_DELAYS.get(self.tries).copied().unwrap_or(DelayLevel::M1);
+        let level = LINK_DELAYS
+            .get(self.tries)
+            .copied()
+            .unwrap_or(DelayLevel::M1);
         Destination::Retry(level, "job.link")
     }
 }
@@ -151,7 +160,12 @@ impl Jobs {
         gateway: Gateway,
         retries: ConfirmRetries,
     ) -> Self {
-        Self { applier, settler, gateway, retries }
+        Self {
+            applier,
+            settler,
+            gateway,
+            retries,
+        }
     }
 
     async fn step<'a>(&self, delivery: &'a Delivery) -> Step<'a> {
@@ -161,7 +175,10 @@ impl Jobs {
         let job = check_envelope(delivery).map_err(Failure::from);
         match job.and_then(|()| Job::read(delivery).map_err(Failure::from)) {
             Ok(Job::Link(job)) => {
-                let input = Input::Link { session_id: job.session_id, source: Source::System };
+                let input = Input::Link {
+                    session_id: job.session_id,
+                    source: Source::System,
+                };
                 Step::Apply(delivery, traced(delivery, input))
             }
             Ok(Job::Confirm(job)) => self.ask(delivery, job).await,
@@ -170,9 +187,17 @@ impl Jobs {
     }
 
     async fn ask<'a>(&self, delivery: &'a Delivery, job: ConfirmJob) -> Step<'a> {
-        let ConfirmJob { session_id, transaction_id, merchant_id, .. } = &job;
+        let ConfirmJob {
+            session_id,
+            transaction_id,
+            merchant_id,
+            ..
+        } = &job;
         let merchant = merchant_id.as_deref();
-        let answer = self.gateway.status(transaction_id, session_id, merchant, Source::Poll).await;
+        let answer = self
+            .gateway
+            .status(transaction_id, session_id, merchant, Source::Poll)
+            .await;
         match answer {
             Ok(StatusAnswer::Found(seen)) => {
                 Step::Apply(delivery, traced(delivery, Input::Observed(seen)))
@@ -184,12 +209,20 @@ impl Jobs {
                     "the gateway does not know a transaction that was notified"
                 );
                 let (session_id, transaction_id) = (session_id.clone(), transaction_id.clone());
-                let input = Input::GiveUp { session_id, transaction_id, source: Source::Poll };
+                let input = Input::GiveUp {
+                    session_id,
+                    transaction_id,
+                    source: Source::Poll,
+                };
                 Step::Apply(delivery, traced(delivery, input))
             }
-            Ok(StatusAnswer::NotFound) => {
-                Step::Again(delivery, ConfirmJob { asked: job.asked + 1, ..job })
-            }
+            Ok(StatusAnswer::NotFound) => Step::Again(
+                delivery,
+                ConfirmJob {
+                    asked: job.asked + 1,
+                    ..job
+                },
+            ),
             Ok(StatusAnswer::Error { .. }) => Step::Later(delivery, DelayLevel::S10),
             Err(error) => put_off_or_fail(delivery, error),
         }
@@ -200,8 +233,13 @@ impl Jobs {
         let mut headers = delivery.headers.clone();
         headers.due_at = Some(due_at);
         let level = level_within(self.retries.interval);
-        let envelope = Envelope { body: Job::Confirm(job).body(), headers };
-        self.settler.publish(&Destination::Retry(level, &delivery.routing_key), envelope).await
+        let envelope = Envelope {
+            body: Job::Confirm(job).body(),
+            headers,
+        };
+        self.settler
+            .publish(&Destination::Retry(level, &delivery.routing_key), envelope)
+            .await
     }
 
     /// A session that still has no order is looked at again, a few times.
@@ -215,14 +253,25 @@ impl Jobs {
         }
         let to = job.next_destination();
         let body = Job::Link(job).body();
-        self.settler.publish(&to, Envelope { body, headers: delivery.headers.clone() }).await
+        self.settler
+            .publish(
+                &to,
+                Envelope {
+                    body,
+                    headers: delivery.headers.clone(),
+                },
+            )
+            .await
     }
 }
 
 impl Role for Jobs {
     async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
-        let steps: Vec<Step<'_>> =
-            stream::iter(group).map(|delivery| self.step(delivery)).buffered(QUESTIONS).collect().await;
+        let questions: Vec<BoxFuture<'_, Step<'_>>> = group
+            .iter()
+            .map(|delivery| self.step(delivery).boxed())
+            .collect();
+        let steps: Vec<Step<'_>> = stream::iter(questions).buffered(QUESTIONS).collect().await;
         let (mut items, mut from) = (Vec::new(), Vec::new());
         for step in steps {
             let seen_to = match step {
@@ -234,16 +283,22 @@ impl Role for Jobs {
                 Step::Later(delivery, level) => self.settler.delay(delivery, level).await,
                 Step::Again(delivery, job) => self.again(delivery, job).await,
                 Step::Failed(delivery, failure) => {
-                    self.settler.failed(delivery, topology::JOBS_QUEUE, failure).await
+                    self.settler
+                        .failed(delivery, topology::JOBS_QUEUE, failure)
+                        .await
                 }
             };
             seen_to.map_err(|Stopping| GiveBack)?;
         }
         let mut results = self.applier.apply(&items).await?;
         for ((item, delivery), result) in items.iter().zip(&from).zip(&mut results) {
-            let (Input::Link { .. }, Ok(outcome)) = (&item.input, result) else { continue };
+            let (Input::Link { .. }, Ok(outcome)) = (&item.input, result) else {
+                continue;
+            };
             if outcome.follow_up.take().is_some() {
-                self.look_again(delivery).await.map_err(|Stopping| GiveBack)?;
+                self.look_again(delivery)
+                    .await
+                    .map_err(|Stopping| GiveBack)?;
             }
         }
         finish(&self.settler, topology::JOBS_QUEUE, &items, &from, results).await
@@ -262,7 +317,10 @@ fn put_off_or_fail(delivery: &Delivery, error: GatewayError) -> Step<'_> {
 }
 
 fn traced(delivery: &Delivery, input: Input) -> Item {
-    Item { input, traceparent: delivery.headers.traceparent.clone() }
+    Item {
+        input,
+        traceparent: delivery.headers.traceparent.clone(),
+    }
 }
 
 /// A delay that is made of several levels: the level for what is left of it.
@@ -273,7 +331,10 @@ fn still_early(delivery: &Delivery) -> Option<DelayLevel> {
 
 /// The longest level that is over within the time, or the shortest one.
 fn level_within(time: Duration) -> DelayLevel {
-    let fitting = DelayLevel::ALL.into_iter().rev().find(|level| level.delay() <= time);
+    let fitting = DelayLevel::ALL
+        .into_iter()
+        .rev()
+        .find(|level| level.delay() <= time);
     fitting.unwrap_or(DelayLevel::Ms500)
 }
 
@@ -290,8 +351,17 @@ mod tests {
 
     #[test]
     fn looks_for_an_order_grow_apart_and_end() {
-        let job = |tries| LinkJob { session_id: "LNS-1".to_owned(), tries };
-        assert_eq!(job(0).next_destination(), Destination::Retry(DelayLevel::Ms500, "job.link"));
-        assert_eq!(job(3).next_destination(), Destination::Retry(DelayLevel::M1, "job.link"));
+        let job = |tries| LinkJob {
+            session_id: "LNS-1".to_owned(),
+            tries,
+        };
+        assert_eq!(
+            job(0).next_destination(),
+            Destination::Retry(DelayLevel::Ms500, "job.link")
+        );
+        assert_eq!(
+            job(3).next_destination(),
+            Destination::Retry(DelayLevel::M1, "job.link")
+        );
     }
 }

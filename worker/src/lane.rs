@@ -68,7 +68,11 @@ impl<R: Role> Lane<R> {
                     () = self.stop.cancelled() => return,
                 }
             }
-            let ended = if self.pace.is_full() { self.full().await } else { self.careful().await };
+            let ended = if self.pace.is_full() {
+                self.full().await
+            } else {
+                self.careful().await
+            };
             match ended {
                 Ended::Stopped => return,
                 Ended::PaceChanged => {}
@@ -88,7 +92,9 @@ impl<R: Role> Lane<R> {
                 batch = consumer.next_batch(max) => batch,
                 () = self.stop.cancelled() => return self.drain(consumer).await,
             };
-            let Some(batch) = batch else { return Ended::Stopped };
+            let Some(batch) = batch else {
+                return Ended::Stopped;
+            };
             match self.settle(&batch).await {
                 Ok(()) if self.pace.is_full() => {}
                 Ok(()) => return close(consumer, Ended::PaceChanged).await,
@@ -130,7 +136,10 @@ impl<R: Role> Lane<R> {
     async fn settle(&self, batch: &[Delivery]) -> Result<(), GiveBack> {
         let came_back = |delivery: &Delivery| delivery.delivery_count > 0;
         for group in batch.chunk_by(|a, b| !came_back(a) && !came_back(b)) {
-            if group.iter().any(|delivery| delivery.delivery_count >= SUSPECT) {
+            if group
+                .iter()
+                .any(|delivery| delivery.delivery_count >= SUSPECT)
+            {
                 self.pace.slow_down();
                 return Err(GiveBack);
             }
@@ -161,7 +170,10 @@ impl<R: Role> Lane<R> {
             }
         };
         if timeout(DRAIN_LIMIT, work).await.is_err() {
-            tracing::warn!(broker.queue = self.options.queue, "stopping with messages in hand");
+            tracing::warn!(
+                broker.queue = self.options.queue,
+                "stopping with messages in hand"
+            );
         }
         close(consumer, Ended::Stopped).await
     }

@@ -6,7 +6,10 @@ use worker::settings::Settings;
 fn main() -> anyhow::Result<()> {
     runtime::install_crypto();
     let settings: Settings = config::parse();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(settings))
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {

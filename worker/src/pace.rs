@@ -29,12 +29,16 @@ impl Pace {
 
     /// Nothing suspicious at the head of the queue.
     pub fn go_full(&self) {
-        self.0.send_if_modified(|full| !std::mem::replace(full, true));
+        self.0
+            .send_if_modified(|full| !std::mem::replace(full, true));
     }
 
     /// A suspect was met.
     pub fn slow_down(&self) {
-        if self.0.send_if_modified(|full| std::mem::replace(full, false)) {
+        if self
+            .0
+            .send_if_modified(|full| std::mem::replace(full, false))
+        {
             tracing::warn!("a message came back repeatedly: handling one at a time");
         }
     }

@@ -71,7 +71,11 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
                 settings.confirm.confirm_policy,
                 Gate::start(store.clone(), stop.clone()),
             ),
-            settler: Settler::new(publisher.clone(), settings.worker.max_attempts, stop.clone()),
+            settler: Settler::new(
+                publisher.clone(),
+                settings.worker.max_attempts,
+                stop.clone(),
+            ),
             gateway,
             connection: connection.clone(),
             stop: stop.clone(),
@@ -167,7 +171,9 @@ async fn wait_for_schema(store: &Store, stop: &CancellationToken) -> bool {
             }
             Ok(SchemaState::Absent | SchemaState::Behind { .. }) if !said => {
                 said = true;
-                tracing::warn!("the database's schema is older than this build: run `lunas migrate`");
+                tracing::warn!(
+                    "the database's schema is older than this build: run `lunas migrate`"
+                );
             }
             Ok(_) => {}
             Err(error) => {
@@ -198,7 +204,10 @@ async fn declare_topology(urls: &BrokerUrls, stop: &CancellationToken) {
         match declared.await {
             Ok(()) => return,
             Err(error) if error.is::<topology::TopologyError>() => {
-                tracing::error!(error = format!("{error:#}"), "the topology cannot be declared");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the topology cannot be declared"
+                );
                 return;
             }
             Err(error) => tracing::warn!(error = format!("{error:#}"), "no broker yet"),
@@ -222,8 +231,12 @@ fn health(
             let store = store.clone();
             async move { database_finding(&store).await }
         })
-        .probe("broker_publish", move || std::future::ready(broker_finding(publisher.state())))
-        .probe("broker_consume", move || std::future::ready(broker_finding(connection.state())))
+        .probe("broker_publish", move || {
+            std::future::ready(broker_finding(publisher.state()))
+        })
+        .probe("broker_consume", move || {
+            std::future::ready(broker_finding(connection.state()))
+        })
 }
 
 async fn database_finding(store: &Store) -> Finding {

@@ -34,7 +34,11 @@ pub struct Settler {
 impl Settler {
     /// Messages are given up after `max_attempts`.
     pub fn new(publisher: Publisher, max_attempts: u32, stop: CancellationToken) -> Self {
-        Self { publisher, max_attempts, stop }
+        Self {
+            publisher,
+            max_attempts,
+            stop,
+        }
     }
 
     /// Sees to a message that failed for its own sake: a delay queue or the dead letters. Failures
@@ -59,7 +63,10 @@ impl Settler {
                     "attempt failed, trying again later"
                 );
                 let headers = delivery.headers.clone().retried(OffsetDateTime::now_utc());
-                let envelope = Envelope { body: delivery.body.clone(), headers };
+                let envelope = Envelope {
+                    body: delivery.body.clone(),
+                    headers,
+                };
                 let to = Destination::Retry(level_for(delay), &delivery.routing_key);
                 self.publish(&to, envelope).await
             }
@@ -75,13 +82,13 @@ impl Settler {
     }
 
     /// Publishes a new message, however often it takes.
-    pub async fn publish(
-        &self,
-        to: &Destination<'_>,
-        envelope: Envelope,
-    ) -> Result<(), Stopping> {
+    pub async fn publish(&self, to: &Destination<'_>, envelope: Envelope) -> Result<(), Stopping> {
         loop {
-            match self.publisher.publish(to, envelope.clone(), CONFIRM_LIMIT).await {
+            match self
+                .publisher
+                .publish(to, envelope.clone(), CONFIRM_LIMIT)
+                .await
+            {
                 Ok(()) => {
                     fault::point("worker.published").await;
                     return Ok(());
@@ -106,9 +113,14 @@ impl Settler {
         );
         let now = OffsetDateTime::now_utc();
         let mut headers = delivery.headers.clone();
-        headers.message_id.get_or_insert_with(|| Uuid::now_v7().to_string());
+        headers
+            .message_id
+            .get_or_insert_with(|| Uuid::now_v7().to_string());
         let headers = headers.dead(reason.as_str(), chain, queue, &delivery.routing_key, now);
-        let envelope = Envelope { body: delivery.body.clone(), headers };
+        let envelope = Envelope {
+            body: delivery.body.clone(),
+            headers,
+        };
         self.publish(&Destination::Dead, envelope).await?;
         metrics::dead_lettered(reason.as_str());
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, TryStreamExt as _};
 use shared::apply::{FollowUp, Input, Item, Outcome};
 use shared::broker::{Delivery, Destination, Envelope, topology};
 use shared::domain::outcome::{Class, Classify, DeadReason, Failure, Settled};
@@ -75,7 +75,10 @@ impl Role for Webhooks {
                 Ok(seen) => {
                     let span = span_of(delivery);
                     let traceparent = span.in_scope(propagation::inject);
-                    items.push(Item { input: Input::Observed(Box::new(seen)), traceparent });
+                    items.push(Item {
+                        input: Input::Observed(Box::new(seen)),
+                        traceparent,
+                    });
                     spans.push(span);
                     from.push(delivery);
                 }
@@ -84,13 +87,23 @@ impl Role for Webhooks {
         }
         let results = self.applier.apply(&items).await?;
         drop(spans);
-        finish(&self.settler, topology::WEBHOOKS_QUEUE, &items, &from, results).await
+        finish(
+            &self.settler,
+            topology::WEBHOOKS_QUEUE,
+            &items,
+            &from,
+            results,
+        )
+        .await
     }
 }
 
 impl Webhooks {
     async fn give_up(&self, delivery: &Delivery, failure: Failure) -> Result<(), GiveBack> {
-        let failed = self.settler.failed(delivery, topology::WEBHOOKS_QUEUE, failure).await;
+        let failed = self
+            .settler
+            .failed(delivery, topology::WEBHOOKS_QUEUE, failure)
+            .await;
         failed.map_err(|Stopping| GiveBack)
     }
 }
@@ -130,15 +143,32 @@ async fn send_follow_up(
     traceparent: Option<String>,
 ) -> Result<(), Stopping> {
     let job = match next {
-        FollowUp::Link { session_id } => Job::Link(LinkJob { session_id, tries: 0 }),
-        FollowUp::Confirm { session_id, transaction_id, merchant_id } => {
-            Job::Confirm(ConfirmJob { session_id, transaction_id, merchant_id, asked: 0 })
-        }
+        FollowUp::Link { session_id } => Job::Link(LinkJob {
+            session_id,
+            tries: 0,
+        }),
+        FollowUp::Confirm {
+            session_id,
+            transaction_id,
+            merchant_id,
+        } => Job::Confirm(ConfirmJob {
+            session_id,
+            transaction_id,
+            merchant_id,
+            asked: 0,
+        }),
     };
-    let envelope = Envelope { body: job.body(), headers: own_headers(traceparent) };
+    let envelope = Envelope {
+        body: job.body(),
+        headers: own_headers(traceparent),
+    };
     match &job {
         Job::Link(link) => settler.publish(&link.next_destination(), envelope).await,
-        Job::Confirm(_) => settler.publish(&Destination::Job(Job::CONFIRM), envelope).await,
+        Job::Confirm(_) => {
+            settler
+                .publish(&Destination::Job(Job::CONFIRM), envelope)
+                .await
+        }
     }
 }
 
@@ -169,14 +199,19 @@ fn span_of(delivery: &Delivery) -> Span {
 }
 
 fn count(item: &Item, settled: Settled) {
-    let Input::Observed(seen) = &item.input else { return };
+    let Input::Observed(seen) = &item.input else {
+        return;
+    };
     if seen.authority != Authority::Notified {
         return;
     }
     metrics::settled(settled.as_str(), 1);
     let now = OffsetDateTime::now_utc();
     metrics::accept_lag(lag(now, seen.received_at));
-    if let Some(at) = seen.transaction_time.filter(|_| settled == Settled::Applied) {
+    if let Some(at) = seen
+        .transaction_time
+        .filter(|_| settled == Settled::Applied)
+    {
         metrics::transaction_lag(lag(now, at));
     }
 }

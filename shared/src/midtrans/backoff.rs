@@ -36,10 +36,10 @@ pub(super) enum Failed<E> {
 
 /// Runs `operation` until it succeeds, fails for good, or the policy ends it. The error is that of
 /// the last try.
-pub(super) async fn retry<T, E>(
-    policy: Policy,
-    mut operation: impl AsyncFnMut() -> Result<T, Failed<E>>,
-) -> Result<T, E> {
+pub(super) async fn retry<T, E, F>(policy: Policy, mut operation: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, Failed<E>>>,
+{
     let mut pauses = Pauses::new(policy);
     loop {
         let (error, at_least) = match operation().await {
@@ -168,12 +168,12 @@ mod tests {
             ..POLICY
         };
         let mut tries = 0;
-        let result: Result<(), u32> = retry(policy, async || {
+        let result: Result<(), u32> = retry(policy, || {
             tries += 1;
-            Err(Failed::ForNow {
+            std::future::ready(Err(Failed::ForNow {
                 error: tries,
                 at_least: None,
-            })
+            }))
         })
         .await;
         assert_eq!((result, tries), (Err(3), 3));
@@ -182,9 +182,9 @@ mod tests {
     #[tokio::test]
     async fn what_fails_for_good_is_not_tried_again() {
         let mut tries = 0;
-        let result: Result<(), &str> = retry(POLICY, async || {
+        let result: Result<(), &str> = retry(POLICY, || {
             tries += 1;
-            Err(Failed::ForGood("no"))
+            std::future::ready(Err(Failed::ForGood("no")))
         })
         .await;
         assert_eq!((result, tries), (Err("no"), 1));

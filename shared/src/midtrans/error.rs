@@ -7,7 +7,6 @@ use super::breaker::Open;
 use super::budget::Exhausted;
 use crate::domain::DecodeError;
 use crate::domain::outcome::{Class, Classify};
-use crate::domain::signature::KeysError;
 
 /// Why a question got no answer that can be used. Texts carry no body, key or URL.
 #[derive(Debug, thiserror::Error)]
@@ -185,9 +184,6 @@ impl From<Exhausted> for GatewayError {
 /// Why a client cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// `MIDTRANS_SERVER_KEY`.
-    #[error("MIDTRANS_SERVER_KEY cannot be read")]
-    Keys(#[source] KeysError),
     /// `MIDTRANS_API_URL`.
     #[error("MIDTRANS_API_URL cannot be used")]
     Address(#[source] AddressError),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::TryFutureExt as _;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url, redirect};
 use time::OffsetDateTime;
@@ -98,11 +99,10 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::new`].
     pub fn with_limits(settings: &GatewaySettings, limits: Limits) -> Result<Self, SetupError> {
-        let keys = settings.midtrans_server_key.expose();
         Ok(Self(Arc::new(Inner {
             client: client(&limits).map_err(SetupError::Client)?,
             base: Base::parse(&settings.midtrans_api_url).map_err(SetupError::Address)?,
-            keys: keys.parse().map_err(SetupError::Keys)?,
+            keys: settings.keys.midtrans_server_key.clone(),
             limits,
             budget: Budget::new(settings.midtrans_rps),
             breaker: Breaker::new(limits.open_after, limits.cool_down),
@@ -160,9 +160,9 @@ impl Inner {
             window: self.limits.retry_window,
             first_pause: self.limits.first_pause,
         };
-        let once = async || {
-            let answer = self.ask_once(question, &url, key, deadline).await;
-            answer.map_err(retryable)
+        let once = || {
+            self.ask_once(question, &url, key, deadline)
+                .map_err(retryable)
         };
         retry(policy, once).await
     }

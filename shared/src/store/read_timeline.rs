@@ -141,9 +141,7 @@ impl Store {
         if sessions.is_empty() {
             return Ok(None);
         }
-        let mut items = self
-            .timeline_notifications(&sessions, after, limit)
-            .await?;
+        let mut items = self.timeline_notifications(&sessions, after, limit).await?;
         items.extend(self.timeline_logs(code, &sessions, after, limit).await?);
         items.extend(self.timeline_events(code, after, limit).await?);
         items.sort_unstable_by(|a, b| a.position.cmp(&b.position));
@@ -317,7 +315,13 @@ mod tests {
         assert!(positions.is_sorted_by(|a, b| a < b));
         // The keys handed to each source keep the same order.
         assert!(positions[2].notification_key() > vec![255; 32]);
-        assert_eq!((positions[1].log_id(), positions[4].log_id()), (i64::MIN, i64::MAX));
-        assert_eq!((positions[3].event_id(), positions[4].event_id()), (i64::MIN, 1));
+        assert_eq!(
+            (positions[1].log_id(), positions[4].log_id()),
+            (i64::MIN, i64::MAX)
+        );
+        assert_eq!(
+            (positions[3].event_id(), positions[4].event_id()),
+            (i64::MIN, 1)
+        );
     }
 }
