@@ -41,3 +41,6 @@ pub use transition::{Edge, Rail, TransactionState};
 
 #[cfg(test)]
 mod fixtures;
+
+#[cfg(test)]
+mod convergence;
