@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
+use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, ErrorKind};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connection::{BrokerState, BrokerUrls, pause_after};
 use super::delivery::{Delivery, Tag};
-use super::link::{Link, Purpose};
+use super::link::{Link, Live, Purpose};
 
 /// How long the broker may take to answer when a consumer leaves.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How long the broker may take to subscribe a consumer before it is tried again.
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One subscription to one queue, over a channel of its own.
 pub struct Consumer {
@@ -26,10 +28,12 @@ pub struct Consumer {
     prefetch: u16,
     lane: Option<Lane>,
     failures: u32,
+    not_before: Instant,
     draining: bool,
 }
 
 struct Lane {
+    live: Arc<Live<()>>,
     channel: Channel,
     stream: lapin::Consumer,
     ended: bool,
@@ -57,7 +61,12 @@ impl Consumer {
                 self.lane = Some(self.open().await?);
                 continue;
             };
-            match lane.stream.next().await {
+            let next = tokio::select! {
+                biased;
+                () = lane.live.over().cancelled() => None,
+                next = lane.stream.next() => next,
+            };
+            match next {
                 Some(Ok(first)) => {
                     self.failures = 0;
                     return Some(lane.take_waiting(first, max));
@@ -65,7 +74,7 @@ impl Consumer {
                 ended => {
                     lane.ended = true;
                     if !self.draining {
-                        self.failures = self.failures.saturating_add(1);
+                        self.note_failure();
                         let error = ended.and_then(Result::err).map(|error| error.to_string());
                         tracing::warn!(broker.queue = self.queue, error, "subscription ended");
                     }
@@ -117,32 +126,34 @@ impl Consumer {
     /// Subscribes, however often it takes. `None` when the connection was closed for good.
     async fn open(&mut self) -> Option<Lane> {
         loop {
-            if self.failures > 0 {
-                tokio::time::sleep(pause_after(self.failures - 1)).await;
-            }
+            tokio::time::sleep_until(self.not_before).await;
             let live = self.connection.link.connected().await?;
-            match Lane::open(&live.connection, &self.queue, self.prefetch).await {
-                Ok(lane) => return Some(lane),
-                Err(error) => {
-                    // A missing queue is waited for: whoever declares the topology may be late.
-                    let refused = matches!(error.kind(), ErrorKind::ProtocolError(_));
-                    if refused && self.failures == 0 {
-                        tracing::warn!(broker.queue = self.queue, %error, "subscription refused");
-                    }
-                    self.failures = self.failures.saturating_add(1);
-                }
+            let opening = Lane::open(live, &self.queue, self.prefetch);
+            let error = match timeout(SUBSCRIBE_LIMIT, opening).await {
+                Ok(Ok(lane)) => return Some(lane),
+                Ok(Err(error)) => Some(error),
+                Err(_) => None,
+            };
+            // A missing queue is waited for: whoever declares the topology may be late.
+            if self.failures == 0 {
+                let error = error.map(|error| error.to_string());
+                tracing::warn!(broker.queue = self.queue, error, "subscription refused");
             }
+            self.note_failure();
         }
+    }
+
+    /// The pause is a point in time, so that a caller who gives up waiting for a batch and asks
+    /// again does not begin it anew.
+    fn note_failure(&mut self) {
+        self.not_before = Instant::now() + pause_after(self.failures);
+        self.failures = self.failures.saturating_add(1);
     }
 }
 
 impl Lane {
-    async fn open(
-        connection: &lapin::Connection,
-        queue: &str,
-        prefetch: u16,
-    ) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
+    async fn open(live: Arc<Live<()>>, queue: &str, prefetch: u16) -> lapin::Result<Self> {
+        let channel = live.connection.create_channel().await?;
         channel
             .basic_qos(prefetch, BasicQosOptions::default())
             .await?;
@@ -151,6 +162,7 @@ impl Lane {
             .basic_consume(queue.into(), "".into(), options, FieldTable::default())
             .await?;
         Ok(Self {
+            live,
             channel,
             stream,
             ended: false,
@@ -158,10 +170,11 @@ impl Lane {
     }
 
     fn take_waiting(&mut self, first: lapin::message::Delivery, max: usize) -> Vec<Delivery> {
-        let mut batch = vec![Delivery::from_lapin(first)];
+        let over = self.live.over();
+        let mut batch = vec![Delivery::from_lapin(first, over)];
         while batch.len() < max {
             match self.stream.next().now_or_never() {
-                Some(Some(Ok(next))) => batch.push(Delivery::from_lapin(next)),
+                Some(Some(Ok(next))) => batch.push(Delivery::from_lapin(next, over)),
                 Some(Some(Err(_)) | None) => {
                     self.ended = true;
                     break;
@@ -200,6 +213,7 @@ impl ConsumerConnection {
             prefetch,
             lane: None,
             failures: 0,
+            not_before: Instant::now(),
             draining: false,
         }
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use lapin::options::BasicAckOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 use super::envelope::{Envelope, Headers};
 use super::fields;
@@ -50,7 +51,7 @@ impl Delivery {
         self.headers.queue.as_deref().or_else(broker)
     }
 
-    pub(super) fn from_lapin(delivery: lapin::message::Delivery) -> Self {
+    pub(super) fn from_lapin(delivery: lapin::message::Delivery, over: &CancellationToken) -> Self {
         let headers = Headers::from_properties(&delivery.properties);
         let table = delivery.properties.headers().as_ref();
         let count = table.and_then(|table| table.inner().get("x-delivery-count"));
@@ -63,6 +64,7 @@ impl Delivery {
             body: Bytes::from(delivery.data),
             tag: Tag {
                 acker: delivery.acker,
+                over: over.clone(),
             },
         }
     }
@@ -73,6 +75,7 @@ impl Delivery {
 #[derive(Debug, Clone)]
 pub struct Tag {
     acker: lapin::Acker,
+    over: CancellationToken,
 }
 
 impl Tag {
@@ -90,17 +93,21 @@ impl Tag {
     /// Whether the channel is still there. It may be gone a moment later.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.acker.usable()
+        self.acker.usable() && !self.over.is_cancelled()
     }
 
     async fn settle(&self, multiple: bool) -> bool {
-        match self.acker.ack(BasicAckOptions { multiple }).await {
-            Ok(alive) => alive,
-            Err(error) => {
-                tracing::debug!(%error, "acknowledgement lost with its channel");
-                false
-            }
-        }
+        let options = BasicAckOptions { multiple };
+        let answer = tokio::select! {
+            biased;
+            answer = self.acker.ack(options) => answer,
+            // One that is asked for while the connection dies is sometimes never answered.
+            () = self.over.cancelled() => return false,
+        };
+        answer.unwrap_or_else(|error| {
+            tracing::debug!(%error, "acknowledgement lost with its channel");
+            false
+        })
     }
 }
 
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn a_delivery_without_any_header_is_a_first_delivery() {
         let bare = lapin::message::Delivery::mock(1, "".into(), "k".into(), false, vec![1]);
-        let delivery = Delivery::from_lapin(bare);
+        let delivery = Delivery::from_lapin(bare, &CancellationToken::new());
         assert_eq!((delivery.delivery_count, delivery.x_death.len()), (0, 0));
         assert_eq!(delivery.dead_reason(), None);
     }

@@ -49,19 +49,25 @@ impl<T> Drop for Link<T> {
 pub(super) struct Live<T> {
     pub(super) connection: Connection,
     pub(super) kept: T,
-    doomed: CancellationToken,
+    over: CancellationToken,
 }
 
 impl<T> Live<T> {
     /// Gives the connection up; the link dials another one.
     pub(super) fn give_up(&self) {
-        self.doomed.cancel();
+        self.over.cancel();
+    }
+
+    /// Is cancelled when the connection is lost or given up. What waits for the client library
+    /// must wait for this too: an answer that was asked for while a connection died may never come.
+    pub(super) fn over(&self) -> &CancellationToken {
+        &self.over
     }
 
     /// What this connection can do now.
     pub(super) fn state(&self) -> BrokerState {
         let status = self.connection.status();
-        if self.doomed.is_cancelled() || !status.connected() {
+        if self.over.is_cancelled() || !status.connected() {
             BrokerState::Down
         } else if status.blocked() {
             BrokerState::Blocked
@@ -76,7 +82,7 @@ impl<T> Live<T> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         while self.connection.status().connected() {
             tokio::select! {
-                () = self.doomed.cancelled() => return,
+                () = self.over.cancelled() => return,
                 _ = look.tick() => {}
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
@@ -115,6 +121,7 @@ impl<T: Default + Send + Sync + 'static> Link<T> {
             }
             let last: Option<Arc<Live<T>>> = sender.send_replace(None);
             if let Some(live) = last {
+                live.give_up();
                 live.hang_up().await;
             }
         });
@@ -170,14 +177,15 @@ async fn supervise<T: Default + Send + Sync + 'static>(
                 tracing::info!("broker connected");
                 known_down = false;
                 let since = Instant::now();
-                let doomed = CancellationToken::new();
+                let over = CancellationToken::new();
                 let live = Arc::new(Live {
                     connection,
                     kept: T::default(),
-                    doomed,
+                    over,
                 });
                 sender.send_replace(Some(live.clone()));
                 live.ended().await;
+                live.give_up();
                 sender.send_replace(None);
                 tracing::warn!("broker connection lost");
                 tokio::spawn(async move { live.hang_up().await });

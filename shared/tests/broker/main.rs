@@ -1,0 +1,11 @@
+//! The broker module against a real RabbitMQ: what is declared, published, consumed and survived.
+//!
+//! Needs `LUNAS_TEST_AMQP_URL` (an AMQP URL without a virtual host) and `LUNAS_TEST_RABBIT_API`
+//! (the management API, with user and password); every test has a virtual host of its own.
+
+mod consuming;
+mod faults;
+mod proxy;
+mod publishing;
+mod support;
+mod topology;
