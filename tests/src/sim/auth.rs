@@ -8,8 +8,7 @@ use super::answer::Answer;
 use super::trick::Call;
 
 /// What an unknown key is told.
-pub(crate) const UNKNOWN_KEY: &str =
-    "Transaction cannot be authorized with the current client/server key.";
+pub(crate) const UNKNOWN_KEY: &str = "Unknown merchant or server key.";
 
 /// Passes a request that carries the server key, or answers 401 in the shape of its API.
 pub(crate) fn check(headers: &HeaderMap, server_key: &str, call: Call) -> Result<(), Answer> {

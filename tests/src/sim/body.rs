@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::model::{CardVerdict, Fraud, Refund, Status, Transaction, wib, wire};
+use super::model::{CardVerdict, Fraud, Refund, Status, Transaction};
 use super::signature::signature_key;
+use super::wire::{wib, wire};
 
 /// Whose transactions these are, and the key that signs their notifications.
 #[derive(Clone)]

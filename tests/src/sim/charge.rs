@@ -8,8 +8,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::methods::{self, Method, Unusable, letters};
-use super::model::{Fraud, Routes, Status, Transaction, parse_offset_time, parse_span};
+use super::model::{Fraud, Routes, Status, Transaction};
 use super::moves;
+use super::wire::{parse_offset_time, parse_span};
 
 /// Why a request was refused: body code and the list of what is wrong.
 #[derive(Debug)]

@@ -11,13 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::log::{Attempt, Log, Verdict};
+use super::log::{Log, Verdict};
+use super::parcel::Parcel;
 use super::post::{Post, Reply};
 use super::retry::{self, Next};
 use super::tricks::Plan;
@@ -42,17 +40,6 @@ pub(crate) struct Settings {
     pub(crate) max_outstanding: u64,
     pub(crate) timeout: Duration,
     pub(crate) log_capacity: usize,
-}
-
-/// One notification for one URL.
-#[derive(Clone)]
-pub(crate) struct Parcel {
-    pub(crate) order_id: String,
-    pub(crate) transaction_id: String,
-    pub(crate) status: String,
-    pub(crate) url: String,
-    pub(crate) body: Arc<Map<String, Value>>,
-    pub(crate) copy: u32,
 }
 
 /// The last notification of each order and URL that may still be on its first attempt.
@@ -116,13 +103,13 @@ impl Courier {
     /// Sends one parcel once, without retries, and waits for the answer.
     pub(crate) async fn try_once(&self, parcel: &Parcel) -> Reply {
         let number = self.number();
-        let reply = self.exchange(&parcel.url, &encode(&parcel.body)).await;
+        let reply = self.exchange(&parcel.url, &parcel.bytes()).await;
         let verdict = match reply.status {
             Some(200..=299) => Verdict::Delivered,
             _ => Verdict::GivenUp,
         };
         self.log
-            .append(line(parcel, number, 1, &reply, verdict, None));
+            .append(parcel.line(number, 1, &reply, verdict, None));
         reply
     }
 
@@ -176,7 +163,7 @@ impl Courier {
     /// Tries until delivered or out of retries; `after` is let go after the first attempt.
     async fn deliver(&self, parcel: &Parcel, mut after: Option<oneshot::Sender<()>>) {
         let number = self.number();
-        let body = encode(&parcel.body);
+        let body = parcel.bytes();
         for retries in 0.. {
             let reply = self.exchange(&parcel.url, &body).await;
             let shift = self.shift(number, retries);
@@ -184,7 +171,7 @@ impl Courier {
             let (verdict, wait) = self.verdict(next);
             let attempt = u32::try_from(retries + 1).unwrap_or(u32::MAX);
             self.log
-                .append(line(parcel, number, attempt, &reply, verdict, wait));
+                .append(parcel.line(number, attempt, &reply, verdict, wait));
             drop(after.take());
             match wait {
                 Some((_, wait)) => tokio::time::sleep(wait).await,
@@ -236,7 +223,7 @@ impl Courier {
         let nothing = Reply::default();
         let number = self.number();
         self.log
-            .append(line(parcel, number, 0, &nothing, verdict, None));
+            .append(parcel.line(number, 0, &nothing, verdict, None));
     }
 
     fn lock_held(&self) -> MutexGuard<'_, VecDeque<Parcel>> {
@@ -262,44 +249,4 @@ impl Turns {
         self.last.retain(|_, last| last.try_recv() == waiting);
         self.sweep_at = self.last.len() * 2;
     }
-}
-
-/// The bytes of a body; the same map always gives the same bytes.
-pub(crate) fn encode(body: &Map<String, Value>) -> Bytes {
-    Bytes::from(serde_json::to_vec(body).unwrap_or_default())
-}
-
-fn line(
-    parcel: &Parcel,
-    notification: u64,
-    attempt: u32,
-    reply: &Reply,
-    verdict: Verdict,
-    wait: Option<(Duration, Duration)>,
-) -> Attempt {
-    Attempt {
-        seq: 0,
-        notification,
-        copy: parcel.copy,
-        order_id: parcel.order_id.clone(),
-        transaction_id: parcel.transaction_id.clone(),
-        transaction_status: parcel.status.clone(),
-        url: parcel.url.clone(),
-        attempt,
-        at: OffsetDateTime::now_utc()
-            .format(&Rfc3339)
-            .unwrap_or_default(),
-        latency_ms: millis(reply.latency),
-        http_status: reply.status,
-        error: reply.error,
-        hops: reply.hops,
-        verdict,
-        retry_in_ms: wait.map(|(_, real)| millis(real)),
-        retry_nominal_s: wait.map(|(nominal, _)| nominal.as_secs()),
-        body: Value::Object((*parcel.body).clone()),
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

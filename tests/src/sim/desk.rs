@@ -149,12 +149,8 @@ fn parse(body: &Bytes) -> Result<Value, Answer> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(body).map_err(|_| {
-        Answer::from(Invalid::new(
-            413,
-            "The request cannot be processed due to malformed syntax",
-        ))
-    })
+    serde_json::from_slice(body)
+        .map_err(|_| Answer::from(Invalid::new(413, "The body is not valid JSON.")))
 }
 
 fn still_running() -> Answer {

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::answer::Answer;
-use super::auth;
 use super::body;
-use super::desk::{acting, looking};
+use super::desk::acting;
+use super::lookup;
 use super::methods::letters;
 use super::model::{Status, Transaction};
 use super::moves::{self, RefundOrder, Refusal};
@@ -29,15 +28,13 @@ pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/v2/charge", post(charge))
         .route("/v2/capture", post(capture))
-        .route("/v2/token", get(card_token))
-        .route("/v2/{id}/status", get(status))
-        .route("/v2/{id}/status/b2b", get(status_b2b))
         .route("/v2/{id}/cancel", post(cancel))
         .route("/v2/{id}/expire", post(expire))
         .route("/v2/{id}/approve", post(approve))
         .route("/v2/{id}/deny", post(deny))
         .route("/v2/{id}/refund", post(refund))
         .route("/v2/{id}/refund/online/direct", post(refund))
+        .merge(lookup::routes())
         .merge(snap::routes())
         .layer(DefaultBodyLimit::max(16 * 1024))
 }
@@ -167,73 +164,6 @@ async fn refund(
         },
     )
     .await
-}
-
-async fn status(State(world): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    looking(&world, &headers, &id, || {
-        let read = world.read(&id, |txn| {
-            // Methods on BI-SNAP rails are known by transaction id only.
-            let known = !txn.details.bi_snap || txn.id == id;
-            known.then(|| body::status(txn, &world.merchant))
-        });
-        let found = read.flatten();
-        found.map_or_else(|| Answer::from(Refusal::UNKNOWN), Answer::ok)
-    })
-    .await
-}
-
-async fn status_b2b(State(world): Shared, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    looking(&world, &headers, &id, || {
-        let ledger = world.ledger();
-        let found: Vec<Value> = ledger
-            .of_order(&id)
-            .into_iter()
-            .rev()
-            .map(|txn| Value::Object(body::status(txn, &world.merchant)))
-            .collect();
-        if found.is_empty() {
-            return Answer::from(Refusal::UNKNOWN);
-        }
-        let body = json!({
-            "status_code": "200",
-            "status_message": "Success, transactions are found",
-            "transactions": found,
-        });
-        Answer::Json(200, body)
-    })
-    .await
-}
-
-/// A card token; its beginning is the card's number, which later decides the charge.
-async fn card_token(Query(query): Query<std::collections::HashMap<String, String>>) -> Answer {
-    let known = query.get("client_key").is_some_and(|key| !key.is_empty());
-    if !known {
-        return Answer::error(401, auth::UNKNOWN_KEY, &[]);
-    }
-    let number = query.get("card_number").map_or("", String::as_str);
-    if number.len() < 12 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        let messages = ["card_number is invalid".to_owned()];
-        return Answer::error(
-            400,
-            "One or more parameters in the payload is invalid.",
-            &messages,
-        );
-    }
-    let token = format!(
-        "{}-{}-{}",
-        &number[..6],
-        &number[number.len() - 4..],
-        Uuid::new_v4()
-    );
-    Answer::Json(
-        200,
-        json!({
-            "status_code": "200",
-            "status_message": "Credit card token is created as Token ID.",
-            "token_id": token,
-            "hash": Uuid::new_v4(),
-        }),
-    )
 }
 
 /// An action without a body worth reading.

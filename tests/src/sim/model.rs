@@ -1,11 +1,10 @@
-//! One transaction as the gateway knows it, with the words and formats of the wire.
+//! One transaction as the gateway knows it, with the words of the wire.
 //!
 //! Holds data only: what may follow what is in `moves`, how it looks as JSON in `body`.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use time::macros::{format_description, offset};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 /// One attempt to pay: one Midtrans `transaction_id`.
 #[derive(Clone, Debug)]
@@ -216,39 +215,4 @@ impl Fraud {
             .into_iter()
             .find(|fraud| fraud.as_str() == word)
     }
-}
-
-/// An amount as notifications spell it: `150000.00`.
-pub(crate) fn wire(amount: i64) -> String {
-    format!("{amount}.00")
-}
-
-/// A time as notifications spell it: Western Indonesian Time, no offset.
-pub(crate) fn wib(at: OffsetDateTime) -> String {
-    at.to_offset(offset!(+7))
-        .format(format_description!(
-            "[year]-[month]-[day] [hour]:[minute]:[second]"
-        ))
-        .unwrap_or_default()
-}
-
-/// A WIB time with an explicit offset, as requests spell it: `2026-03-14 10:20:00 +0700`.
-pub(crate) fn parse_offset_time(text: &str) -> Option<OffsetDateTime> {
-    let format = format_description!(
-        "[year]-[month]-[day] [hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
-    );
-    OffsetDateTime::parse(text, format).ok()
-}
-
-/// `duration` and `unit` of an expiry; the unit defaults to minutes.
-pub(crate) fn parse_span(duration: i64, unit: Option<&str>) -> Option<Duration> {
-    let unit = unit.unwrap_or("minute");
-    let seconds = match unit.trim_end_matches('s') {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3_600,
-        "day" => 86_400,
-        _ => return None,
-    };
-    (duration > 0).then(|| Duration::seconds(duration.saturating_mul(seconds)))
 }

@@ -16,8 +16,8 @@ use super::answer::Answer;
 use super::charge::{self, Invalid};
 use super::desk::{Job, acting};
 use super::ledger::{Page, PageState};
-use super::model::parse_span;
 use super::trick::Call;
+use super::wire::parse_span;
 use super::world::World;
 
 type Shared = State<Arc<World>>;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::control::{Trouble, parse, view};
-use super::courier::Parcel;
 use super::log::{Attempt, Traffic};
+use super::parcel::Parcel;
 use super::trick::Trick;
 use super::world::World;
 

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::SimOptions;
 use super::body::{self, Merchant};
 use super::charge::{self, Invalid};
-use super::courier::{self, Courier, Parcel, Settings};
+use super::courier::{Courier, Settings};
 use super::idempotency::Keys;
 use super::ledger::Ledger;
 use super::model::{Routes, Status, Transaction};
 use super::moves::{self, RefundOrder, Refusal};
+use super::parcel::{self, Parcel};
 use super::tricks::Tricks;
 
 /// Everything the routes share.
@@ -238,7 +239,7 @@ impl World {
         let mut body = body::notification(txn, &self.merchant);
         plan.deform(&mut body);
         let body = Arc::new(body);
-        txn.remember_sent(courier::encode(&body));
+        txn.remember_sent(parcel::encode(&body));
         for url in self.targets(&txn.routes) {
             let parcel = Parcel {
                 order_id: txn.order_id.clone(),
