@@ -34,7 +34,11 @@ pub async fn violations(pool: &PgPool) -> Vec<String> {
             .fetch_all(pool)
             .await
             .unwrap_or_else(|error| panic!("auditing \"{}\": {error}", invariant.says));
-        found.extend(broken.iter().map(|row| format!("{}: {row}", invariant.says)));
+        found.extend(
+            broken
+                .iter()
+                .map(|row| format!("{}: {row}", invariant.says)),
+        );
     }
     found
 }
@@ -45,7 +49,11 @@ pub async fn violations(pool: &PgPool) -> Vec<String> {
 /// When one is broken; lists all that are.
 pub async fn assert_invariants(pool: &PgPool) {
     let broken = violations(pool).await;
-    assert!(broken.is_empty(), "invariants are broken:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "invariants are broken:\n{}",
+        broken.join("\n")
+    );
 }
 
 /// Dead letters that are kept and that nobody has replayed or discarded.
@@ -67,5 +75,9 @@ async fn all_exist(pool: &PgPool, tables: &[&str]) -> bool {
     let exist = sqlx::query_scalar(
         "SELECT coalesce(bool_and(to_regclass(name) IS NOT NULL), true) FROM unnest($1::text[]) AS name",
     );
-    exist.bind(tables).fetch_one(pool).await.expect("the catalogue can be read")
+    exist
+        .bind(tables)
+        .fetch_one(pool)
+        .await
+        .expect("the catalogue can be read")
 }

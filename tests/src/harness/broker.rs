@@ -54,8 +54,16 @@ impl TestBroker {
         put(api, &format!("users/{name}"), user).await;
         let all = serde_json::json!({ "configure": ".*", "write": ".*", "read": ".*" });
         put(api, &format!("permissions/{name}/{name}"), all).await;
-        let url = format!("amqp://{name}:{password}@{}/{name}", host_and_port(amqp_url));
-        Self { name, api: api.to_owned(), url, connection: tokio::sync::OnceCell::new() }
+        let url = format!(
+            "amqp://{name}:{password}@{}/{name}",
+            host_and_port(amqp_url)
+        );
+        Self {
+            name,
+            api: api.to_owned(),
+            url,
+            connection: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// Its address.
@@ -107,14 +115,21 @@ impl TestBroker {
 
     async fn try_depth(&self, queue: &str) -> Result<u32, String> {
         // A connection of its own each time the shared one broke: tests restart their brokers.
-        let shared = self.connection.get().filter(|open| open.status().connected());
+        let shared = self
+            .connection
+            .get()
+            .filter(|open| open.status().connected());
         let fresh = match shared {
             Some(_) => None,
             None => Some(connect(&self.url).await?),
         };
         let connection = shared.or(fresh.as_ref()).ok_or("no connection")?;
-        let depth = topology::queue_depth(connection, queue).await.map_err(|e| e.to_string())?;
-        depth.map(|depth| depth.ready).ok_or_else(|| format!("there is no queue {queue}"))
+        let depth = topology::queue_depth(connection, queue)
+            .await
+            .map_err(|e| e.to_string())?;
+        depth
+            .map(|depth| depth.ready)
+            .ok_or_else(|| format!("there is no queue {queue}"))
     }
 
     /// Publishes raw bytes with text headers and waits for the broker's confirm.
@@ -128,21 +143,42 @@ impl TestBroker {
         headers: &[(&str, &str)],
         body: &[u8],
     ) {
-        let channel = self.connection().await.create_channel().await.expect("a channel");
-        let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
+        let channel = self
+            .connection()
+            .await
+            .create_channel()
+            .await
+            .expect("a channel");
+        let confirming = channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await;
         confirming.expect("confirms can be switched on");
         let mut table = FieldTable::default();
         for (name, value) in headers {
             table.insert((*name).into(), AMQPValue::LongString((*value).into()));
         }
-        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(table);
-        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_headers(table);
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..Default::default()
+        };
         let published = channel
-            .basic_publish(exchange.into(), routing_key.into(), options, body, properties)
+            .basic_publish(
+                exchange.into(),
+                routing_key.into(),
+                options,
+                body,
+                properties,
+            )
             .await
             .expect("the message is written");
         let confirmation = published.await.expect("the broker answers");
-        assert!(matches!(confirmation, Confirmation::Ack(None)), "{routing_key}: {confirmation:?}");
+        assert!(
+            matches!(confirmation, Confirmation::Ack(None)),
+            "{routing_key}: {confirmation:?}"
+        );
     }
 
     /// Takes everything out of a queue.
@@ -150,10 +186,17 @@ impl TestBroker {
     /// # Panics
     /// When the queue does not exist or the node does not answer.
     pub async fn take_all(&self, queue: &str) -> Vec<TakenMessage> {
-        let channel = self.connection().await.create_channel().await.expect("a channel");
+        let channel = self
+            .connection()
+            .await
+            .create_channel()
+            .await
+            .expect("a channel");
         let mut taken = Vec::new();
         loop {
-            let got = channel.basic_get(queue.into(), BasicGetOptions::default()).await;
+            let got = channel
+                .basic_get(queue.into(), BasicGetOptions::default())
+                .await;
             let Some(message) = got.expect("the queue can be read") else {
                 return taken;
             };
@@ -173,7 +216,9 @@ impl TestBroker {
     /// # Panics
     /// When the node does not answer.
     pub async fn connection(&self) -> &Connection {
-        let connected = self.connection.get_or_try_init(async || connect(&self.url).await);
+        let connected = self
+            .connection
+            .get_or_try_init(async || connect(&self.url).await);
         connected.await.expect("the test's RabbitMQ answers")
     }
 }
@@ -201,9 +246,15 @@ async fn connect(url: &str) -> Result<Connection, String> {
 }
 
 async fn put(api: &str, what: &str, body: serde_json::Value) {
-    let request = reqwest::Client::new().put(format!("{api}/api/{what}")).json(&body);
+    let request = reqwest::Client::new()
+        .put(format!("{api}/api/{what}"))
+        .json(&body);
     let answer = request.send().await.expect("the management API answers");
-    assert!(answer.status().is_success(), "PUT {what}: {}", answer.status());
+    assert!(
+        answer.status().is_success(),
+        "PUT {what}: {}",
+        answer.status()
+    );
 }
 
 fn readable(table: &FieldTable) -> BTreeMap<String, String> {

@@ -32,11 +32,22 @@ impl TestDatabase {
         let mut server = connect(server_url).await;
         let template = template(&mut server, server_url).await;
         let name = format!("{TEST_PREFIX}{}", unique_word());
-        run(&mut server, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        run(
+            &mut server,
+            format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
         let url = with_database(server_url, &name);
         let options = url.parse().expect("the address of the test database");
-        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
-        Self { name, server_url: server_url.to_owned(), url, pool }
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .connect_lazy_with(options);
+        Self {
+            name,
+            server_url: server_url.to_owned(),
+            url,
+            pool,
+        }
     }
 
     /// Its address.
@@ -64,7 +75,10 @@ impl TestDatabase {
     /// # Panics
     /// When the store refuses the address.
     pub fn store(&self) -> Store {
-        let options = ConnectOptions { application_name: "lunas-tests", max_connections: 4 };
+        let options = ConnectOptions {
+            application_name: "lunas-tests",
+            max_connections: 4,
+        };
         Store::connect_lazy(&self.url, options).expect("the store takes the test's address")
     }
 }
@@ -73,7 +87,9 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (server_url, name) = (self.server_url.clone(), self.name.clone());
         super::in_a_thread_of_its_own(async move {
-            let Ok(options) = server_url.parse::<PgConnectOptions>() else { return };
+            let Ok(options) = server_url.parse::<PgConnectOptions>() else {
+                return;
+            };
             // A test that broke the server leaves nothing to drop.
             if let Ok(mut server) = options.connect().await {
                 drop_database(&mut server, &name).await;
@@ -86,7 +102,10 @@ impl Drop for TestDatabase {
 async fn template(server: &mut PgConnection, server_url: &str) -> String {
     let name = format!("{TEMPLATE_PREFIX}{}", migrations_digest());
     let locked = sqlx::query("SELECT pg_advisory_lock($1)").bind(HOUSEKEEPING_LOCK);
-    locked.execute(&mut *server).await.expect("the housekeeping lock");
+    locked
+        .execute(&mut *server)
+        .await
+        .expect("the housekeeping lock");
     let complete: Option<bool> =
         sqlx::query_scalar("SELECT datistemplate FROM pg_database WHERE datname = $1")
             .bind(&name)
@@ -100,17 +119,30 @@ async fn template(server: &mut PgConnection, server_url: &str) -> String {
         run(server, format!("CREATE DATABASE {name}")).await;
         migrate(&with_database(server_url, &name)).await;
         // Also the mark that it is complete.
-        run(server, format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await;
+        run(
+            server,
+            format!("ALTER DATABASE {name} IS_TEMPLATE true ALLOW_CONNECTIONS false"),
+        )
+        .await;
     }
     let unlocked = sqlx::query("SELECT pg_advisory_unlock($1)").bind(HOUSEKEEPING_LOCK);
-    unlocked.execute(&mut *server).await.expect("the housekeeping lock is given back");
+    unlocked
+        .execute(&mut *server)
+        .await
+        .expect("the housekeeping lock is given back");
     name
 }
 
 async fn migrate(url: &str) {
-    let options = ConnectOptions { application_name: "lunas-tests", max_connections: 1 };
+    let options = ConnectOptions {
+        application_name: "lunas-tests",
+        max_connections: 1,
+    };
     let store = Store::connect_lazy(url, options).expect("the store takes the template's address");
-    store.migrate().await.expect("the migrations apply to an empty database");
+    store
+        .migrate()
+        .await
+        .expect("the migrations apply to an empty database");
     store.pool().close().await;
 }
 
@@ -125,7 +157,9 @@ async fn sweep(server: &mut PgConnection) {
     .await
     .expect("the list of databases");
     for name in names {
-        let pid = name.strip_prefix(TEST_PREFIX).and_then(|rest| rest.split('_').next());
+        let pid = name
+            .strip_prefix(TEST_PREFIX)
+            .and_then(|rest| rest.split('_').next());
         let in_use = pid.is_some_and(|pid| PathBuf::from("/proc").join(pid).exists());
         if !in_use {
             drop_database(server, &name).await;
@@ -141,7 +175,9 @@ async fn drop_database(server: &mut PgConnection, name: &str) {
     for statement in statements {
         // The first fails when there is no such database, and both when the server goes away:
         // what stays is swept by the next run.
-        let _ = sqlx::query(AssertSqlSafe(statement)).execute(&mut *server).await;
+        let _ = sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *server)
+            .await;
     }
 }
 
@@ -151,7 +187,9 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 async fn run(connection: &mut PgConnection, statement: String) {
-    let done = sqlx::query(AssertSqlSafe(statement.clone())).execute(connection).await;
+    let done = sqlx::query(AssertSqlSafe(statement.clone()))
+        .execute(connection)
+        .await;
     if let Err(error) = done {
         panic!("{statement}: {error}");
     }
@@ -164,7 +202,10 @@ fn migrations_digest() -> String {
     let mut files: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).collect();
     files.sort();
     let mut hash = Sha256::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "sql")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|e| e == "sql"))
+    {
         hash.update(std::fs::read(file).expect("a migration can be read"));
     }
     hex::encode(&hash.finalize()[..8])
@@ -174,13 +215,21 @@ fn migrations_digest() -> String {
 fn with_database(url: &str, name: &str) -> String {
     let (server, query) = url.split_once('?').unwrap_or((url, ""));
     let server = server.rsplit_once('/').map_or(server, |(server, _)| server);
-    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
     format!("{server}/{name}{query}")
 }
 
 /// The address with another host and port.
 pub(super) fn by_way_of(url: &str, listener: std::net::SocketAddr) -> String {
-    url.replacen(&format!("{}/", host_and_port(url)), &format!("{listener}/"), 1)
+    url.replacen(
+        &format!("{}/", host_and_port(url)),
+        &format!("{listener}/"),
+        1,
+    )
 }
 
 /// `host:port` of an address with user, password, host, port and path.

@@ -74,7 +74,7 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Notes a process in the list that `tests/run.sh` goes through at its end, for the case that
 /// this test is killed before it can stop the process itself.
-pub fn note_process(pid: u32) {
+pub(super) fn note_process(pid: u32) {
     let list = run_folder().join("pids");
     let opened = OpenOptions::new().create(true).append(true).open(list);
     let noted = opened.and_then(|mut file| file.write_all(format!("{pid}\n").as_bytes()));
@@ -101,7 +101,10 @@ impl Port {
             let file = File::create(folder.join(number.to_string()));
             let file = file.expect("a port's lock file can be made");
             if file.try_lock().is_ok() && TcpListener::bind(loopback(number)).is_ok() {
-                return Self { number, _reservation: file };
+                return Self {
+                    number,
+                    _reservation: file,
+                };
             }
         }
         panic!("no free port on the loopback");

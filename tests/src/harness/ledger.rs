@@ -22,9 +22,9 @@ impl Identity {
             _ => String::new(),
         };
         let refunds = body["refunds"].as_array().map(|refunds| {
-            let each = refunds.iter().map(|refund| {
-                format!("{}+{}", refund["refund_key"], refund["bank_confirmed_at"])
-            });
+            let each = refunds
+                .iter()
+                .map(|refund| format!("{}+{}", refund["refund_key"], refund["bank_confirmed_at"]));
             each.collect::<Vec<_>>().join(",")
         });
         let words = [
@@ -82,15 +82,22 @@ impl Ledger {
     /// # Panics
     /// When one is missing after the bound.
     pub async fn wait_until_recorded(&self, pool: &PgPool, bound: std::time::Duration) {
-        wait_for("every accepted notification to be recorded", bound, async || {
-            let recorded = recorded(pool).await;
-            let missing: Vec<_> =
-                self.accepted.keys().filter(|identity| !recorded.contains_key(identity)).collect();
-            match missing.first() {
-                None => Ok(()),
-                Some(first) => Err(format!("{} missing, such as {first:?}", missing.len())),
-            }
-        })
+        wait_for(
+            "every accepted notification to be recorded",
+            bound,
+            async || {
+                let recorded = recorded(pool).await;
+                let missing: Vec<_> = self
+                    .accepted
+                    .keys()
+                    .filter(|identity| !recorded.contains_key(identity))
+                    .collect();
+                match missing.first() {
+                    None => Ok(()),
+                    Some(first) => Err(format!("{} missing, such as {first:?}", missing.len())),
+                }
+            },
+        )
         .await;
     }
 
@@ -115,7 +122,12 @@ impl Ledger {
                 wrong.push(format!("recorded {rows} times: {identity:?}"));
             }
         }
-        assert!(wrong.is_empty(), "{} entries are wrong:\n{}", wrong.len(), wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{} entries are wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
     }
 }
 

@@ -28,7 +28,7 @@ mod ground;
 pub use broker::{TakenMessage, TestBroker};
 pub use database::TestDatabase;
 pub use fleet::{Expect, Fleet, FleetBuilder, Kind, Process, SERVER_KEY};
-pub use ground::{Ground, Port, program, root};
+pub use ground::{Ground, Port, program, root, run_folder, unique_word};
 pub use ledger::{Identity, Ledger};
 pub use method::Method;
 pub use notification::{Payment, Signed, post_bytes, put_bytes_in_queue, webhook_url, wire};
@@ -45,7 +45,9 @@ use std::time::Duration;
 /// bound, so that a server that is gone holds nobody up.
 fn in_a_thread_of_its_own(clean_up: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         if let Ok(runtime) = runtime {
             let bounded = async { tokio::time::timeout(Duration::from_secs(5), clean_up).await };
             // Whatever was left is swept by the next run.

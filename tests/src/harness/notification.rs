@@ -55,7 +55,8 @@ impl Payment {
 
     /// Paid.
     pub fn settlement(&self) -> Signed {
-        self.status("settlement", "200").field("settlement_time", "2026-03-14 10:41:18")
+        self.status("settlement", "200")
+            .field("settlement_time", "2026-03-14 10:41:18")
     }
 
     /// A card charged; `accept`, or `challenge` for a human to look at.
@@ -119,7 +120,11 @@ impl Payment {
             "currency": "IDR",
         });
         fields.extend(common.as_object().cloned().unwrap_or_default());
-        Signed { fields, key: SERVER_KEY.to_owned(), signature: None }
+        Signed {
+            fields,
+            key: SERVER_KEY.to_owned(),
+            signature: None,
+        }
     }
 
     fn returned(&self, status: &str, so_far: i64, key: &str) -> Signed {
@@ -130,7 +135,9 @@ impl Payment {
             "reason": "item out of stock",
             "refund_key": key,
         }]);
-        let notification = self.status(status, "200").field("refund_amount", wire(so_far));
+        let notification = self
+            .status(status, "200")
+            .field("refund_amount", wire(so_far));
         notification.field("refunds", refunds)
     }
 }
@@ -175,7 +182,10 @@ impl Signed {
     /// The bytes on the wire; the same each time.
     pub fn body(&self) -> Vec<u8> {
         let mut fields = self.fields.clone();
-        let signature = self.signature.clone().unwrap_or_else(|| self.genuine_signature());
+        let signature = self
+            .signature
+            .clone()
+            .unwrap_or_else(|| self.genuine_signature());
         fields.insert("signature_key".to_owned(), signature.into());
         Value::Object(fields).to_string().into_bytes()
     }
@@ -187,7 +197,10 @@ impl Signed {
 
     /// The text of a field, empty when it is not a text.
     pub fn text(&self, name: &str) -> &str {
-        self.fields.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.fields
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Posts it as Midtrans does; the answer's status.
@@ -249,7 +262,9 @@ pub async fn put_bytes_in_queue(broker: &TestBroker, body: &[u8]) {
         ("x-lunas-source", "webhook"),
         ("x-lunas-attempt", "1"),
     ];
-    broker.publish("lunas", "webhook.midtrans", &headers, body).await;
+    broker
+        .publish("lunas", "webhook.midtrans", &headers, body)
+        .await;
 }
 
 /// The page of an ingest that takes notifications.

@@ -66,7 +66,11 @@ impl Proxy {
         });
         let listener = listen(port.addr()).await;
         let accepting = tokio::spawn(accept(listener, port.addr(), line.clone()));
-        Self { port, line, accepting }
+        Self {
+            port,
+            line,
+            accepting,
+        }
     }
 
     /// Where it listens.
@@ -220,7 +224,11 @@ async fn pump(
 /// Takes `wanted` bytes from the allowance; what is granted of them.
 fn spend(allowance: &AtomicU64, wanted: u64) -> u64 {
     let before = allowance.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-        Some(if left == UNLIMITED { UNLIMITED } else { left.saturating_sub(wanted) })
+        Some(if left == UNLIMITED {
+            UNLIMITED
+        } else {
+            left.saturating_sub(wanted)
+        })
     });
     before.unwrap_or(UNLIMITED).min(wanted)
 }

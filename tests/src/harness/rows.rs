@@ -93,8 +93,12 @@ pub async fn order_status(pool: &PgPool, code: &str) -> String {
 /// # Panics
 /// When the database does not answer.
 pub async fn payment_status(pool: &PgPool, session: &str) -> Option<String> {
-    let status = sqlx::query_scalar("SELECT status FROM payments WHERE session_id = $1").bind(session);
-    status.fetch_optional(pool).await.expect("the payments can be read")
+    let status =
+        sqlx::query_scalar("SELECT status FROM payments WHERE session_id = $1").bind(session);
+    status
+        .fetch_optional(pool)
+        .await
+        .expect("the payments can be read")
 }
 
 /// The verdicts of a session's notifications with how often each was delivered, in the order in
@@ -107,5 +111,8 @@ pub async fn verdicts(pool: &PgPool, session: &str) -> Vec<(String, i32)> {
         "SELECT verdict, deliveries FROM payment_webhook_events WHERE order_id = $1
          ORDER BY created_at, received_at",
     );
-    rows.bind(session).fetch_all(pool).await.expect("the notifications can be read")
+    rows.bind(session)
+        .fetch_all(pool)
+        .await
+        .expect("the notifications can be read")
 }

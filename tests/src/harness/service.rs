@@ -34,7 +34,12 @@ impl OwnService {
 
     async fn begin(start: &'static str) -> Self {
         let folder = run_folder().join("services").join(unique_word());
-        let mut service = Self { folder, start, url: String::new(), api: None };
+        let mut service = Self {
+            folder,
+            start,
+            url: String::new(),
+            api: None,
+        };
         let said = service.start().await;
         let value = |name: &str| {
             let line = said.lines().find_map(|line| line.strip_prefix(name));
@@ -55,7 +60,9 @@ impl OwnService {
     /// # Panics
     /// When this is not a RabbitMQ.
     pub fn api(&self) -> &str {
-        self.api.as_deref().expect("only RabbitMQ has a management API")
+        self.api
+            .as_deref()
+            .expect("only RabbitMQ has a management API")
     }
 
     /// Starts it again, on the same port with the same data; returns when it lets clients in.
@@ -107,7 +114,8 @@ impl OwnService {
     /// # Panics
     /// When the node refuses.
     pub async fn raise_memory_alarm(&self) {
-        self.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"])
+            .await;
     }
 
     /// Ends the memory alarm.
@@ -115,7 +123,8 @@ impl OwnService {
     /// # Panics
     /// When the node refuses.
     pub async fn clear_memory_alarm(&self) {
-        self.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]).await;
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])
+            .await;
     }
 
     /// Runs `rabbitmqctl` for the node and returns what it said.

@@ -44,12 +44,25 @@ impl Stage {
         if own_rabbitmq {
             own_rabbit = Some(OwnService::rabbitmq().await);
         }
-        let database_url = own_pg.as_ref().map_or(&*ground.database_url, OwnService::url);
-        let amqp_url = own_rabbit.as_ref().map_or(&*ground.amqp_url, OwnService::url);
-        let api = own_rabbit.as_ref().map_or(&*ground.rabbit_api, OwnService::api);
-        let (database, broker) =
-            tokio::join!(TestDatabase::create(database_url), TestBroker::create(api, amqp_url));
-        Self(Arc::new(Parts { database, broker, own_postgres: own_pg, own_rabbitmq: own_rabbit }))
+        let database_url = own_pg
+            .as_ref()
+            .map_or(&*ground.database_url, OwnService::url);
+        let amqp_url = own_rabbit
+            .as_ref()
+            .map_or(&*ground.amqp_url, OwnService::url);
+        let api = own_rabbit
+            .as_ref()
+            .map_or(&*ground.rabbit_api, OwnService::api);
+        let (database, broker) = tokio::join!(
+            TestDatabase::create(database_url),
+            TestBroker::create(api, amqp_url)
+        );
+        Self(Arc::new(Parts {
+            database,
+            broker,
+            own_postgres: own_pg,
+            own_rabbitmq: own_rabbit,
+        }))
     }
 
     /// The test's database.

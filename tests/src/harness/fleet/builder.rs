@@ -15,9 +15,16 @@ pub struct FleetBuilder {
 
 impl FleetBuilder {
     pub(super) fn on(stage: Stage) -> Self {
-        let builder = Self { members: Vec::new(), env: Vec::new(), ready_page: "/readyz", stage };
-        let (database, broker) =
-            (builder.stage.database().url().to_owned(), builder.stage.broker().url().to_owned());
+        let builder = Self {
+            members: Vec::new(),
+            env: Vec::new(),
+            ready_page: "/readyz",
+            stage,
+        };
+        let (database, broker) = (
+            builder.stage.database().url().to_owned(),
+            builder.stage.broker().url().to_owned(),
+        );
         builder
             .env("DATABASE_URL", &database)
             .env("AMQP_URL", &broker)
@@ -72,7 +79,8 @@ impl FleetBuilder {
     /// workers by way of a proxy.
     #[must_use]
     pub fn env_of(mut self, kind: Kind, name: &str, value: &str) -> Self {
-        self.env.push((Some(kind), name.to_owned(), value.to_owned()));
+        self.env
+            .push((Some(kind), name.to_owned(), value.to_owned()));
         self
     }
 
@@ -80,7 +88,8 @@ impl FleetBuilder {
     #[must_use]
     pub fn gateway(self, url: &str) -> Self {
         let snap = format!("{url}/snap/v1");
-        self.env("MIDTRANS_API_URL", url).env("MIDTRANS_SNAP_URL", &snap)
+        self.env("MIDTRANS_API_URL", url)
+            .env("MIDTRANS_SNAP_URL", &snap)
     }
 
     /// Does not wait for readiness but only for `/livez`, for fleets that start while a server
@@ -96,24 +105,38 @@ impl FleetBuilder {
     /// # Panics
     /// When one does not become ready.
     pub async fn start(self) -> Fleet {
-        let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
-        let logs = run_folder().join("logs").join(format!("{test}-{}", unique_word()));
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("test")
+            .replace("::", ".");
+        let logs = run_folder()
+            .join("logs")
+            .join(format!("{test}-{}", unique_word()));
         std::fs::create_dir_all(&logs).expect("the folder of the logs can be made");
-        let mut fleet =
-            Fleet { stage: self.stage, env: self.env, logs, processes: Vec::new(), started: 0 };
+        let mut fleet = Fleet {
+            stage: self.stage,
+            env: self.env,
+            logs,
+            processes: Vec::new(),
+            started: 0,
+        };
         for (kind, env) in &self.members {
-            let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let env: Vec<(&str, &str)> =
+                env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             // Started side by side, then awaited: a start is mostly waiting for connections.
             fleet.start_until(*kind, &env, "").await;
         }
         for process in fleet.processes() {
-            process.wait_until_healthy(self.ready_page, super::START_BOUND).await;
+            process
+                .wait_until_healthy(self.ready_page, super::START_BOUND)
+                .await;
         }
         fleet
     }
 
     fn members(mut self, kind: Kind, count: usize) -> Self {
-        self.members.extend(std::iter::repeat_with(|| (kind, Vec::new())).take(count));
+        self.members
+            .extend(std::iter::repeat_with(|| (kind, Vec::new())).take(count));
         self
     }
 }

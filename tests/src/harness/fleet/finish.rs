@@ -20,7 +20,11 @@ pub struct Expect {
 impl Expect {
     /// Every queue empty, no dead letter, every invariant holds.
     pub const fn clean() -> Self {
-        Self { dead_letters: 0, delayed: false, bound: BOUND }
+        Self {
+            dead_letters: 0,
+            delayed: false,
+            bound: BOUND,
+        }
     }
 
     /// Exactly so many dead letters, kept in the database or still in their queue.
@@ -70,12 +74,23 @@ impl Fleet {
         self.drain(expect).await;
         self.stop().await;
         // Only now are the figures exact: nobody holds a message any more.
-        let waiting = self.stage.broker().waiting().await.expect("the broker answers");
-        assert!(expect.is_drained(&waiting), "left in the queues after the end: {waiting:?}");
+        let waiting = self
+            .stage
+            .broker()
+            .waiting()
+            .await
+            .expect("the broker answers");
+        assert!(
+            expect.is_drained(&waiting),
+            "left in the queues after the end: {waiting:?}"
+        );
         let queued = i64::from(waiting.get(topology::DEAD_QUEUE).copied().unwrap_or(0));
         let kept = audit::dead_letters(self.stage.pool()).await;
         let dead = queued + i64::try_from(kept.len()).unwrap_or(i64::MAX);
-        assert!(dead == expect.dead_letters, "{queued} dead letters queued, kept: {kept:#?}");
+        assert!(
+            dead == expect.dead_letters,
+            "{queued} dead letters queued, kept: {kept:#?}"
+        );
         audit::assert_invariants(self.stage.pool()).await;
     }
 
@@ -84,21 +99,33 @@ impl Fleet {
     /// # Panics
     /// When one does not.
     pub async fn stop(&mut self) {
-        let mut running: Vec<_> =
-            self.processes.iter_mut().filter_map(|p| p.is_running().then_some(p)).collect();
+        let mut running: Vec<_> = self
+            .processes
+            .iter_mut()
+            .filter_map(|p| p.is_running().then_some(p))
+            .collect();
         for process in &running {
             process.sigterm();
         }
         for process in &mut running {
             let status = process.wait_exit(END_BOUND).await;
-            assert!(status.success(), "{} ended with {status}\n{}", process.name(), process.log_end());
+            assert!(
+                status.success(),
+                "{} ended with {status}\n{}",
+                process.name(),
+                process.log_end()
+            );
         }
     }
 
     async fn drain(&self, expect: Expect) {
         let drained = try_wait_for(expect.bound, async || {
             let waiting = self.stage.broker().waiting().await?;
-            if expect.is_drained(&waiting) { Ok(()) } else { Err(format!("{waiting:?}")) }
+            if expect.is_drained(&waiting) {
+                Ok(())
+            } else {
+                Err(format!("{waiting:?}"))
+            }
         });
         if let Err(seen) = drained.await {
             panic!("the queues did not empty within {:?}: {seen}", expect.bound);

@@ -116,8 +116,14 @@ impl Fleet {
     /// # Panics
     /// When there is none.
     pub fn webhook_url(&mut self) -> String {
-        let ingests = self.processes.iter_mut().rev().filter(|p| p.kind() == Kind::Ingest);
-        let running = ingests.filter_map(|p| p.is_running().then(|| p.addr("INGEST_ADDR"))).next();
+        let ingests = self
+            .processes
+            .iter_mut()
+            .rev()
+            .filter(|p| p.kind() == Kind::Ingest);
+        let running = ingests
+            .filter_map(|p| p.is_running().then(|| p.addr("INGEST_ADDR")))
+            .next();
         let addr = running.expect("an ingest runs");
         format!("http://{addr}/webhooks/midtrans")
     }
@@ -138,13 +144,21 @@ impl Fleet {
         env: &[(&str, &str)],
         page: &str,
     ) -> &mut Process {
-        let of_kind = self.env.iter().filter(|(only, _, _)| only.is_none_or(|only| only == kind));
-        let mut all: Vec<(String, String)> =
-            of_kind.map(|(_, name, value)| (name.clone(), value.clone())).collect();
-        all.extend(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let of_kind = self
+            .env
+            .iter()
+            .filter(|(only, _, _)| only.is_none_or(|only| only == kind));
+        let mut all: Vec<(String, String)> = of_kind
+            .map(|(_, name, value)| (name.clone(), value.clone()))
+            .collect();
+        all.extend(
+            env.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         self.started += 1;
         let name = format!("{}-{}", kind.word(), self.started);
-        self.processes.push(Process::start(&name, kind, &all, &self.logs));
+        self.processes
+            .push(Process::start(&name, kind, &all, &self.logs));
         let process = self.processes.last_mut().expect("a process was pushed");
         if !page.is_empty() {
             process.wait_until_healthy(page, START_BOUND).await;
@@ -153,7 +167,10 @@ impl Fleet {
     }
 
     fn nth(&mut self, kind: Kind, index: usize) -> &mut Process {
-        let of_kind = self.processes.iter_mut().filter(|process| process.kind() == kind);
+        let of_kind = self
+            .processes
+            .iter_mut()
+            .filter(|process| process.kind() == kind);
         let found = of_kind.into_iter().nth(index);
         found.unwrap_or_else(|| panic!("there is no {kind:?} number {index}"))
     }

@@ -32,11 +32,16 @@ impl Process {
         let health = Port::take();
         let ports: Vec<Port> = kind.listeners().iter().map(|_| Port::take()).collect();
         let log = logs.join(format!("{name}.log"));
-        let output = std::fs::File::options().create(true).append(true).open(&log);
+        let output = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log);
         let output = output.expect("the log of a process can be made");
         let errors = output.try_clone().expect("the log can be shared");
         let mut command = Command::new(ground::program(kind.program()));
-        command.env_clear().env("HEALTH_ADDR", health.addr().to_string());
+        command
+            .env_clear()
+            .env("HEALTH_ADDR", health.addr().to_string());
         for passed_on in ["PATH", "HOME", "TMPDIR"] {
             if let Some(value) = std::env::var_os(passed_on) {
                 command.env(passed_on, value);
@@ -46,10 +51,23 @@ impl Process {
             command.env(variable, port.addr().to_string());
         }
         command.envs(env.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(output).stderr(errors).kill_on_drop(true);
-        let child = command.spawn().expect("a program of the fleet can be started");
+        command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .expect("a program of the fleet can be started");
         ground::note_process(child.id().unwrap_or_default());
-        Self { name: name.to_owned(), kind, child, log, health, ports }
+        Self {
+            name: name.to_owned(),
+            kind,
+            child,
+            log,
+            health,
+            ports,
+        }
     }
 
     /// Its name in the fleet, such as `worker-1`.
@@ -75,7 +93,11 @@ impl Process {
     /// # Panics
     /// When the program has no such listener.
     pub fn addr(&self, variable: &str) -> SocketAddr {
-        let index = self.kind.listeners().iter().position(|known| *known == variable);
+        let index = self
+            .kind
+            .listeners()
+            .iter()
+            .position(|known| *known == variable);
         self.ports[index.expect("the program has this listener")].addr()
     }
 
@@ -87,16 +109,30 @@ impl Process {
         let url = format!("http://{}{page}", self.health.addr());
         let outcome = try_wait_for(bound, async || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("{} ended while starting: {status}\n{}", self.name, self.log_end());
+                panic!(
+                    "{} ended while starting: {status}\n{}",
+                    self.name,
+                    self.log_end()
+                );
             }
-            let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+            let answer = reqwest::get(&url)
+                .await
+                .map_err(|error| error.to_string())?;
             if answer.status() == 200 {
                 return Ok(());
             }
-            Err(format!("{}: {}", answer.status(), answer.text().await.unwrap_or_default()))
+            Err(format!(
+                "{}: {}",
+                answer.status(),
+                answer.text().await.unwrap_or_default()
+            ))
         });
         if let Err(seen) = outcome.await {
-            panic!("{}: {page} after {bound:?}: {seen}\n{}", self.name, self.log_end());
+            panic!(
+                "{}: {page} after {bound:?}: {seen}\n{}",
+                self.name,
+                self.log_end()
+            );
         }
     }
 
@@ -114,12 +150,17 @@ impl Process {
     /// # Panics
     /// When the process does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let (_, page) = self.health_page("/metrics").await.expect("the metrics page answers");
+        let (_, page) = self
+            .health_page("/metrics")
+            .await
+            .expect("the metrics page answers");
         let series = page.lines().filter_map(|line| line.strip_prefix(name));
         let wanted = series.filter(|rest| {
             rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
         });
-        wanted.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        wanted
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Resident memory in bytes.
@@ -165,7 +206,9 @@ impl Process {
     fn signal(&self, name: &str) {
         // The shell's own kill: sending a signal takes unsafe code or another dependency.
         let Some(pid) = self.child.id() else { return };
-        let sent = std::process::Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+        let sent = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -{name} {pid}")])
+            .status();
         sent.expect("a shell can be run");
     }
 
@@ -176,7 +219,11 @@ impl Process {
     pub async fn wait_exit(&mut self, bound: Duration) -> ExitStatus {
         match tokio::time::timeout(bound, self.child.wait()).await {
             Ok(status) => status.expect("a child can be waited for"),
-            Err(_) => panic!("{} did not end within {bound:?}\n{}", self.name, self.log_end()),
+            Err(_) => panic!(
+                "{} did not end within {bound:?}\n{}",
+                self.name,
+                self.log_end()
+            ),
         }
     }
 
