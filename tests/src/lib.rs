@@ -1,3 +1,5 @@
 //! Tests library.
 
+pub mod harness;
+
 pub mod sim;
