@@ -102,7 +102,7 @@ impl StaleReason {
 }
 
 /// Decides about one observation. `repeated` says that this very event was seen before with a
-/// final verdict.
+/// final verdict: it is [`Decision::Same`], unless [`needs_confirm_again`].
 pub fn decide(
     current: Option<&Known>,
     seen: &Observation,
@@ -189,10 +189,12 @@ fn notified(
     repeated: bool,
 ) -> Option<Decision> {
     let from = current.map(|known| known.state);
-    let again = repeated && from.is_some_and(|from| needs_confirm_again(from, state));
+    if repeated && !from.is_some_and(|from| needs_confirm_again(from, state)) {
+        return Some(Decision::Same);
+    }
     let ask = match kind {
         Edge::Same => return Some(Decision::Same),
-        Edge::Stale if again => true,
+        Edge::Stale if repeated => true,
         Edge::Stale => return Some(Decision::Stale(StaleReason::Earlier)),
         Edge::Confirm => true,
         Edge::Advance => match policy {

@@ -255,17 +255,22 @@ fn partial_refunds_grow() {
 }
 
 #[test]
-fn a_repeated_paid_word_about_money_that_went_is_asked_about() {
-    for current in TransactionState::ALL {
-        for observed in [Capture, Settlement] {
-            let decision = decide(
-                Some(&known(current, Rail::Card)),
-                &seen(observed, Rail::Card),
-                ConfirmPolicy::Risky,
-                true,
-            );
-            if needs_confirm_again(current, observed) {
-                assert_eq!(decision, Decision::Confirm, "{current:?} {observed:?}");
+fn a_repeated_event_counts_only_when_it_says_paid_about_money_that_went() {
+    for rail in [Rail::Card, Rail::Other] {
+        for current in TransactionState::ALL {
+            for observed in TransactionState::ALL
+                .into_iter()
+                .filter(|state| *state != Reversed)
+            {
+                let (known, seen) = (known(current, rail), seen(observed, rail));
+                let decision = decide(Some(&known), &seen, ConfirmPolicy::Risky, true);
+                let expected = match needs_confirm_again(current, observed) {
+                    true => Decision::Confirm,
+                    false => Decision::Same,
+                };
+                assert_eq!(decision, expected, "{current:?} {observed:?} on {rail:?}");
+                let trusting = decide(Some(&known), &seen, ConfirmPolicy::Never, true);
+                assert!(matches!(trusting, Decision::Same | Decision::Stale(_)));
             }
         }
     }
