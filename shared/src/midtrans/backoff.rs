@@ -38,6 +38,7 @@ pub(super) enum Failed<E> {
 /// the last try.
 pub(super) async fn retry<T, E, F>(policy: Policy, mut operation: impl FnMut() -> F) -> Result<T, E>
 where
+    // Not an async closure: the future of one is not `Send` wherever it borrows.
     F: Future<Output = Result<T, Failed<E>>>,
 {
     let mut pauses = Pauses::new(policy);

@@ -16,6 +16,7 @@ use super::backoff::{Failed, Policy, retry};
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::error::{GatewayError, SetupError};
+use super::limits::Limits;
 use crate::config::GatewaySettings;
 use crate::domain::signature::ServerKey;
 use crate::domain::{ServerKeys, Source, StatusAnswer};
@@ -42,47 +43,6 @@ struct Inner {
     budget: Budget,
     breaker: Breaker,
     key_alarm: Mutex<Option<Instant>>,
-}
-
-/// Times and numbers that bound a question. The default is for production.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// To open a connection, TLS included.
-    pub connect: Duration,
-    /// From sending one request to the end of its answer.
-    pub request: Duration,
-    /// A whole question with all its tries and pauses.
-    pub question: Duration,
-    /// Requests of one question.
-    pub tries: u32,
-    /// No request of a question is begun later than this.
-    pub retry_window: Duration,
-    /// The first pause between two tries; the next is three times as long.
-    pub first_pause: Duration,
-    /// Longest wait for the request budget.
-    pub budget_wait: Duration,
-    /// Failed requests in a row that open the circuit.
-    pub open_after: u32,
-    /// How long it stays open before a probe.
-    pub cool_down: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(3),
-            // Usual answers take well under a second. A connection that died unnoticed must leave
-            // time for a second request.
-            request: Duration::from_secs(5),
-            question: Duration::from_secs(10),
-            tries: 3,
-            retry_window: Duration::from_secs(6),
-            first_pause: Duration::from_millis(200),
-            budget_wait: Duration::from_secs(2),
-            open_after: 5,
-            cool_down: Duration::from_secs(10),
-        }
-    }
 }
 
 impl Gateway {

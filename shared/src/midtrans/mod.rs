@@ -7,6 +7,7 @@
 //! made here.
 
 mod gateway;
+mod limits;
 
 mod answer;
 mod error;
@@ -19,4 +20,5 @@ mod address;
 
 pub use address::AddressError;
 pub use error::{GatewayError, SetupError};
-pub use gateway::{Gateway, Limits};
+pub use gateway::Gateway;
+pub use limits::Limits;
