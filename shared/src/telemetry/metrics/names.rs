@@ -124,6 +124,10 @@ metrics_table! {
     DATABASE_UP = "lunas_database_up", Gauge, "1 while the database answers";
     EVENTS_RELAYED = "lunas_events_relayed_total", Counter,
         "Domain events published from the outbox";
+    OUTBOX_WAITING = "lunas_outbox_waiting", Gauge,
+        "Domain events not published yet, counted up to 100,000";
+    OUTBOX_OLDEST = "lunas_outbox_oldest_seconds", Gauge,
+        "Age of the oldest domain event not published yet";
     SCHEDULER_LEADER = "lunas_scheduler_leader", Gauge, "1 in the scheduler that leads";
 }
 

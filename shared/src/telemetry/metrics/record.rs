@@ -100,6 +100,12 @@ pub fn events_relayed(count: u64) {
     counter!(names::EVENTS_RELAYED).increment(count);
 }
 
+/// How many domain events wait in the outbox, and for how long the oldest.
+pub fn outbox_backlog(waiting: u64, oldest: Duration) {
+    gauge!(names::OUTBOX_WAITING).set(waiting as f64);
+    gauge!(names::OUTBOX_OLDEST).set(oldest.as_secs_f64());
+}
+
 /// Whether this scheduler leads.
 pub fn scheduler_leads(leads: bool) {
     gauge!(names::SCHEDULER_LEADER).set(f64::from(u8::from(leads)));

@@ -1,0 +1,159 @@
+//! The fleet's HTTP API: orders for the shop, everything for operators, on two listeners.
+//!
+//! A request passes [`listener`], the limits of [`router`] and the [`guard`] before a handler in
+//! [`shop`] or [`admin`] sees it; handlers read through [`reading`], and whatever fails becomes a
+//! [`problem`] document. What orders mean is decided in `shared`, and so is all SQL.
+
+mod listener;
+
+mod router;
+
+mod guard;
+
+mod shop;
+
+mod admin;
+
+mod code;
+mod paging;
+mod reading;
+
+pub mod problem;
+
+pub mod tokens;
+
+mod settings;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use shared::health::{self, Health, HealthError, HealthServer};
+use shared::store::{ConnectOptions, DatabaseUrlError, Store};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use settings::Settings;
+
+/// Reads are short; this many at a time keep a pool of workers fed from one process.
+const CONNECTIONS: u32 = 16;
+
+/// A running api.
+pub struct Api {
+    shop: Listening,
+    admin: Listening,
+    health: HealthServer,
+    store: Store,
+}
+
+struct Listening {
+    addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+/// Why the api did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `DATABASE_URL` is not usable.
+    #[error("DATABASE_URL cannot be used")]
+    Database(#[source] DatabaseUrlError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {setting} {addr}")]
+    Listen {
+        /// The setting that names the address.
+        setting: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The health listener did not start.
+    #[error("health is not served")]
+    Health(#[source] HealthError),
+}
+
+impl Api {
+    /// Starts answering, whether the database is there or not; `stop` ends it.
+    ///
+    /// # Errors
+    /// When the database's URL is not one, or an address cannot be listened on.
+    pub async fn start(settings: &Settings, stop: CancellationToken) -> Result<Self, StartError> {
+        let options = ConnectOptions {
+            application_name: "lunas-api",
+            max_connections: CONNECTIONS,
+        };
+        let store = Store::connect_lazy(settings.database.database_url.expose(), options)
+            .map_err(StartError::Database)?;
+        let tokens = &settings.api_tokens;
+        let shop = router::shop(store.clone(), tokens.clone());
+        let shop = listen("API_ADDR", settings.api_addr, shop, &stop).await?;
+        let admin = router::admin(store.clone(), tokens.clone());
+        let admin = listen("ADMIN_ADDR", settings.admin_addr, admin, &stop).await?;
+        let health = health::serve(settings.health.health_addr, probes(&store, stop))
+            .await
+            .map_err(StartError::Health)?;
+        info!(shop = %shop.addr, admin = %admin.addr, health = %health.addr(), "Api listens");
+        Ok(Self {
+            shop,
+            admin,
+            health,
+            store,
+        })
+    }
+
+    /// Where the shop's listener is.
+    pub const fn shop_addr(&self) -> SocketAddr {
+        self.shop.addr
+    }
+
+    /// Where the operators' listener is.
+    pub const fn admin_addr(&self) -> SocketAddr {
+        self.admin.addr
+    }
+
+    /// Where the health listener is.
+    pub const fn health_addr(&self) -> SocketAddr {
+        self.health.addr()
+    }
+
+    /// Returns once `stop` was cancelled and everything in hand is answered or cut off. Health is
+    /// served until then.
+    pub async fn finished(self) {
+        // The listeners' tasks neither panic nor are aborted; if they did, nothing is in hand.
+        let _ = tokio::join!(self.shop.task, self.admin.task);
+        self.store.close().await;
+        info!("Api has stopped");
+    }
+}
+
+async fn listen(
+    setting: &'static str,
+    addr: SocketAddr,
+    router: Router,
+    stop: &CancellationToken,
+) -> Result<Listening, StartError> {
+    let failed = |source| StartError::Listen {
+        setting,
+        addr,
+        source,
+    };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    let task = tokio::spawn(listener::serve(listener, router, stop.clone()));
+    Ok(Listening { addr, task })
+}
+
+fn probes(store: &Store, stop: CancellationToken) -> Health {
+    let store = store.clone();
+    Health::new(stop).probe("database", move || {
+        let store = store.clone();
+        async move {
+            let answer = store.probe().await;
+            answer
+                .map(|()| "writable".to_owned())
+                .map_err(|error| error.to_string())
+        }
+    })
+}

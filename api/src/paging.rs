@@ -1,0 +1,203 @@
+//! Lists in pages: `?limit=` and `?cursor=` in, `{"items":[…],"next_cursor":…}` out.
+//!
+//! A cursor names the last item of a page by its place in the list, so that pages neither repeat
+//! nor skip what is there already when something new arrives. It is opaque to callers.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use shared::store::read_timeline::{Position, PositionKey};
+use time::OffsetDateTime;
+
+use crate::problem::Problem;
+
+const DEFAULT_LIMIT: i64 = 50;
+const MOST: i64 = 200;
+
+/// What a caller asks of a list whose places are `C`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page<C> {
+    /// After which place.
+    pub(crate) after: C,
+    /// How many items at most.
+    pub(crate) limit: i64,
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct Items<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<C: Cursor> Page<C> {
+    /// One more than the page holds: whether there is more is known without another question.
+    pub(crate) const fn to_read(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// The page made of what was read.
+    pub(crate) fn of<T>(&self, mut items: Vec<T>, place: impl Fn(&T) -> C) -> Items<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = items
+            .last()
+            .filter(|_| more)
+            .map(|item| place(item).to_text());
+        Items { items, next_cursor }
+    }
+}
+
+/// A place in a list.
+pub(crate) trait Cursor: Sized {
+    /// Before the first item.
+    fn start() -> Self;
+    /// As callers carry it.
+    fn to_text(&self) -> String;
+    /// `None` for what no page of ours ever said.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+impl<S: Send + Sync, C: Cursor> FromRequestParts<S> for Page<C> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(asked) = Query::<Asked>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::BadRequest)?;
+        let limit = match asked.limit.as_deref() {
+            None => DEFAULT_LIMIT,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MOST).contains(limit))
+                .ok_or(Problem::InvalidParameter(
+                    "limit must be a whole number from 1 to 200.",
+                ))?,
+        };
+        let after = match asked.cursor.as_deref() {
+            None | Some("") => C::start(),
+            Some(text) => C::parse(text).ok_or(Problem::InvalidParameter(
+                "cursor must be the next_cursor of a page before.",
+            ))?,
+        };
+        Ok(Self { after, limit })
+    }
+}
+
+/// A moment and an id: the place in most lists.
+impl Cursor for (OffsetDateTime, i64) {
+    fn start() -> Self {
+        (OffsetDateTime::UNIX_EPOCH, 0)
+    }
+
+    fn to_text(&self) -> String {
+        format!("{}.{}", micros(self.0), self.1)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (at, id) = text.split_once('.')?;
+        Some((moment(at)?, id.parse().ok()?))
+    }
+}
+
+impl Cursor for Position {
+    fn start() -> Self {
+        Self::START
+    }
+
+    fn to_text(&self) -> String {
+        let at = micros(self.at);
+        match &self.key {
+            PositionKey::Notification(key) => format!("{at}.n.{}", hex::encode(key)),
+            PositionKey::Log(id) => format!("{at}.l.{id}"),
+            PositionKey::Event(id) => format!("{at}.e.{id}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (at, rest) = text.split_once('.')?;
+        let (source, key) = rest.split_once('.')?;
+        let key = match source {
+            "n" => PositionKey::Notification(hex::decode(key).ok()?),
+            "l" => PositionKey::Log(key.parse().ok()?),
+            "e" => PositionKey::Event(key.parse().ok()?),
+            _ => return None,
+        };
+        let at = moment(at)?;
+        Some(Self { at, key })
+    }
+}
+
+/// The database counts time in microseconds, so nothing is lost.
+fn micros(at: OffsetDateTime) -> i128 {
+    at.unix_timestamp_nanos() / 1_000
+}
+
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    let micros: i64 = text.parse().ok()?;
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at() -> OffsetDateTime {
+        moment("1773454361123456").unwrap()
+    }
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place() {
+        let place = (at(), 42);
+        assert_eq!(Cursor::parse(&place.to_text()), Some(place));
+        for key in [
+            PositionKey::Notification(vec![7; 32]),
+            PositionKey::Log(3),
+            PositionKey::Event(4),
+        ] {
+            let place = Position { at: at(), key };
+            assert_eq!(Position::parse(&place.to_text()), Some(place));
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused() {
+        for text in [
+            "x",
+            "1",
+            "1.",
+            ".1",
+            "1.n.xyz",
+            "1.q.1",
+            "9223372036854775807.1",
+            "1.l.1.1",
+        ] {
+            assert_eq!(Position::parse(text), None, "{text}");
+            assert_eq!(<(OffsetDateTime, i64)>::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_names_a_next_one_only_when_there_is_more() {
+        let page = Page {
+            after: <(OffsetDateTime, i64)>::start(),
+            limit: 2,
+        };
+        let place = |id: &i64| (OffsetDateTime::UNIX_EPOCH, *id);
+        let full = page.of(vec![1, 2, 3], place);
+        assert_eq!(
+            (full.items, full.next_cursor.as_deref()),
+            (vec![1, 2], Some("0.2"))
+        );
+        let last = page.of(vec![1, 2], place);
+        assert_eq!((last.items, last.next_cursor), (vec![1, 2], None));
+    }
+}
