@@ -5,10 +5,12 @@
 //! publish which answers `Ok` is on a durable queue, and that a delivery stays on its queue until
 //! somebody acknowledges it.
 
+mod drift;
 pub mod topology;
 
 mod envelope;
 mod fields;
+mod properties;
 
 mod connection;
 mod link;

@@ -4,14 +4,14 @@
 //! given explicitly: a queue that exists cannot be declared with others, and defaults differ
 //! between versions. Nothing outside this file names an argument.
 
-use std::fmt;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 use thiserror::Error;
+
+pub use super::drift::{Drift, QueueDepth, check, queue_depth};
 
 /// The topic exchange that work is published to.
 pub const EXCHANGE: &str = "lunas";
@@ -73,120 +73,10 @@ pub async fn declare(connection: &Connection) -> Result<(), TopologyError> {
     .await
 }
 
-/// Compares the broker with the topology; an empty answer means that all of it is there.
-///
-/// It asks for each name passively and then declares what exists again with the expected
-/// arguments, which the broker only compares. Bindings are invisible to an AMQP client: a
-/// missing one shows as [`PublishError::Returned`](super::PublishError::Returned), and
-/// [`declare`] mends it.
-///
-/// # Errors
-/// [`TopologyError`] when the broker does not answer or refuses for another reason than a
-/// difference, such as missing permissions.
-pub async fn check(connection: &Connection) -> Result<Vec<Drift>, TopologyError> {
-    within_limit(async {
-        let mut drifts = Vec::new();
-        for exchange in exchanges() {
-            let passive = passive_exchange(connection, &exchange).await;
-            let equal = async || {
-                let channel = open(connection).await?;
-                Ok(declare_exchange(&channel, &exchange).await)
-            };
-            drifts.extend(drift_of(exchange.name.clone(), "exchange", passive?, equal).await?);
-        }
-        for queue in queues() {
-            let passive = passive_queue(connection, &queue.name).await;
-            let equal = async || {
-                let channel = open(connection).await?;
-                Ok(declare_queue(&channel, &queue).await)
-            };
-            drifts
-                .extend(drift_of(queue.name.clone(), "queue", passive?.map(|_| ()), equal).await?);
-        }
-        Ok(drifts)
-    })
-    .await
-}
-
-/// What waits in a queue, exact at the moment of the answer (statistics lag by seconds).
-///
-/// `None` when the queue does not exist.
-///
-/// # Errors
-/// [`TopologyError`] when the broker does not answer or refuses.
-pub async fn queue_depth(
-    connection: &Connection,
-    queue: &str,
-) -> Result<Option<QueueDepth>, TopologyError> {
-    within_limit(async {
-        match passive_queue(connection, queue).await? {
-            Ok(found) => Ok(Some(QueueDepth {
-                ready: found.message_count(),
-                consumers: found.consumer_count(),
-            })),
-            Err(error) if has_code(&error, AMQPSoftError::NOTFOUND) => Ok(None),
-            Err(source) => Err(TopologyError::Refused {
-                name: queue.to_owned(),
-                source,
-            }),
-        }
-    })
-    .await
-}
-
 /// Every queue of the fleet, in the order in which it is declared.
 #[must_use]
 pub fn queue_names() -> Vec<String> {
     queues().into_iter().map(|queue| queue.name).collect()
-}
-
-/// What waits in a queue and who listens to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueDepth {
-    /// Messages that no consumer holds.
-    pub ready: u32,
-    /// Subscribed consumers.
-    pub consumers: u32,
-}
-
-/// One difference between the broker and the topology.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Drift {
-    /// The exchange or queue is not there.
-    Missing {
-        /// `exchange` or `queue`.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// It is there with another type or other arguments.
-    Different {
-        /// `exchange` or `queue`.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// The broker's own words about what differs.
-        detail: String,
-    },
-}
-
-impl Drift {
-    /// Name of the exchange or queue.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Missing { name, .. } | Self::Different { name, .. } => name,
-        }
-    }
-}
-
-impl fmt::Display for Drift {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { kind, name } => write!(f, "{kind} {name} is missing"),
-            Self::Different { kind, name, detail } => write!(f, "{kind} {name} differs: {detail}"),
-        }
-    }
 }
 
 /// How long a message waits before it comes back to its work queue.
@@ -273,19 +163,19 @@ pub enum TopologyError {
     Timeout,
 }
 
-struct Exchange {
-    name: String,
-    kind: ExchangeKind,
+pub(super) struct Exchange {
+    pub(super) name: String,
+    pub(super) kind: ExchangeKind,
 }
 
-struct Queue {
-    name: String,
+pub(super) struct Queue {
+    pub(super) name: String,
     arguments: FieldTable,
     exchange: &'static str,
     binding: &'static str,
 }
 
-fn exchanges() -> Vec<Exchange> {
+pub(super) fn exchanges() -> Vec<Exchange> {
     let fanout = |name: &str| Exchange {
         name: name.to_owned(),
         kind: ExchangeKind::Fanout,
@@ -307,7 +197,7 @@ fn exchanges() -> Vec<Exchange> {
     all
 }
 
-fn queues() -> Vec<Queue> {
+pub(super) fn queues() -> Vec<Queue> {
     let queue = |name: &str, arguments, exchange, binding| Queue {
         name: name.to_owned(),
         arguments,
@@ -357,7 +247,7 @@ fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
-async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
+pub(super) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
     let options = ExchangeDeclareOptions {
         durable: true,
         ..Default::default()
@@ -368,7 +258,7 @@ async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Resu
         .await
 }
 
-async fn declare_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+pub(super) async fn declare_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
     let name = queue.name.as_str().into();
     let options = QueueDeclareOptions::durable();
     channel
@@ -391,77 +281,14 @@ async fn bind_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
         .await
 }
 
-/// Asks on a channel of its own, because a refusal closes the channel.
-async fn passive_exchange(
-    connection: &Connection,
-    exchange: &Exchange,
-) -> Result<lapin::Result<()>, TopologyError> {
-    let channel = open(connection).await?;
-    let options = ExchangeDeclareOptions {
-        passive: true,
-        ..Default::default()
-    };
-    let name = exchange.name.as_str().into();
-    let kind = exchange.kind.clone();
-    Ok(channel
-        .exchange_declare(name, kind, options, FieldTable::default())
-        .await)
-}
-
-async fn passive_queue(
-    connection: &Connection,
-    name: &str,
-) -> Result<lapin::Result<lapin::Queue>, TopologyError> {
-    let channel = open(connection).await?;
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..Default::default()
-    };
-    Ok(channel
-        .queue_declare(name.into(), options, FieldTable::default())
-        .await)
-}
-
-async fn drift_of(
-    name: String,
-    kind: &'static str,
-    passive: lapin::Result<()>,
-    equal: impl AsyncFnOnce() -> Result<lapin::Result<()>, TopologyError>,
-) -> Result<Option<Drift>, TopologyError> {
-    match passive {
-        Ok(()) => match equal().await? {
-            Ok(()) => Ok(None),
-            Err(error) if has_code(&error, AMQPSoftError::PRECONDITIONFAILED) => {
-                Ok(Some(Drift::Different {
-                    kind,
-                    name,
-                    detail: error.to_string(),
-                }))
-            }
-            Err(source) => Err(TopologyError::Refused { name, source }),
-        },
-        Err(error) if has_code(&error, AMQPSoftError::NOTFOUND) => {
-            Ok(Some(Drift::Missing { kind, name }))
-        }
-        Err(source) => Err(TopologyError::Refused { name, source }),
-    }
-}
-
-fn has_code(error: &lapin::Error, code: AMQPSoftError) -> bool {
-    let ErrorKind::ProtocolError(answer) = error.kind() else {
-        return false;
-    };
-    *answer.kind() == AMQPErrorKind::Soft(code)
-}
-
-async fn open(connection: &Connection) -> Result<Channel, TopologyError> {
+pub(super) async fn open(connection: &Connection) -> Result<Channel, TopologyError> {
     connection
         .create_channel()
         .await
         .map_err(TopologyError::Channel)
 }
 
-async fn within_limit<T>(
+pub(super) async fn within_limit<T>(
     work: impl Future<Output = Result<T, TopologyError>>,
 ) -> Result<T, TopologyError> {
     tokio::time::timeout(TIME_LIMIT, work)

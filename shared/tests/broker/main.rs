@@ -3,6 +3,8 @@
 //! Needs `LUNAS_TEST_AMQP_URL` (an AMQP URL without a virtual host) and `LUNAS_TEST_RABBIT_API`
 //! (the management API, with user and password); every test has a virtual host of its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod consuming;
 mod faults;
 mod proxy;
