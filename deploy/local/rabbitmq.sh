@@ -33,7 +33,6 @@ prometheus.tcp.ip = 127.0.0.1
 prometheus.tcp.port = $metrics
 default_user = lunas
 default_pass = $password
-vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 200MB
 log.console = false
 CONF

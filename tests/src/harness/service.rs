@@ -123,7 +123,7 @@ impl OwnService {
     /// # Panics
     /// When the node refuses.
     pub async fn clear_memory_alarm(&self) {
-        self.rabbitmqctl(&["set_vm_memory_high_watermark", "absolute", "1GB"])
+        self.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"])
             .await;
     }
 
