@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 use shared::broker::{Destination, Envelope, Headers, PublishError, Publisher};
+use shared::fault;
 use shared::store::lease::Hold;
 use shared::store::relay::DomainEvent;
 use shared::store::{Store, StoreError};
@@ -124,6 +125,9 @@ impl Relay<'_> {
             .map_err(RelayError::Store)?;
         let full = events.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
         let failed = self.publish(events).await;
+        if !self.unmarked.is_empty() {
+            fault::point("relay.published").await;
+        }
         if self.mark().await? == Hold::Lost {
             return Ok(Pass::Fenced);
         }

@@ -95,6 +95,8 @@ pub struct SummaryView {
     pub notifications: BTreeMap<String, i64>,
     /// Payments that belong to no order.
     pub orphans: i64,
+    /// Dead letters by what an operator did with them: `dead`, `replaying`, …
+    pub dead_letters: BTreeMap<String, i64>,
     /// The database's clock when this was counted.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -184,6 +186,8 @@ impl Store {
             SELECT 'notifications', verdict, count(*), now()
             FROM payment_webhook_events GROUP BY verdict
             UNION ALL
+            SELECT 'dead_letters', status, count(*), now() FROM dead_letters GROUP BY status
+            UNION ALL
             SELECT 'orphans', '', count(*), now()
             FROM payments WHERE order_id IS NULL AND origin = 'webhook'
             "#
@@ -196,16 +200,22 @@ impl Store {
             payments: BTreeMap::new(),
             notifications: BTreeMap::new(),
             orphans: 0,
+            dead_letters: BTreeMap::new(),
             at: OffsetDateTime::UNIX_EPOCH,
         };
         for row in rows {
             summary.at = row.at;
-            match row.what.as_str() {
-                "orders" => drop(summary.orders.insert(row.word, row.count)),
-                "payments" => drop(summary.payments.insert(row.word, row.count)),
-                "notifications" => drop(summary.notifications.insert(row.word, row.count)),
-                _ => summary.orphans = row.count,
-            }
+            let counts = match row.what.as_str() {
+                "orders" => &mut summary.orders,
+                "payments" => &mut summary.payments,
+                "notifications" => &mut summary.notifications,
+                "dead_letters" => &mut summary.dead_letters,
+                _ => {
+                    summary.orphans = row.count;
+                    continue;
+                }
+            };
+            counts.insert(row.word, row.count);
         }
         Ok(summary)
     }
