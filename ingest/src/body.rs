@@ -1,4 +1,4 @@
-//! Reads the body of a request: bounded in size and time, copied only when it comes in pieces.
+//! Reads the body of a request: bounded in size and time, copied once.
 
 use std::time::Duration;
 
@@ -32,8 +32,11 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Problem> {
     }
     let mut whole = match next(&mut body).await? {
         None => return Ok(Bytes::new()),
-        // The usual case: one piece, a slice of what was read from the socket.
-        Some(first) if body.is_end_stream() && first.len() <= LIMIT => return Ok(first),
+        // The usual case: one piece, read together with the head. It is copied, for the slice would
+        // keep the connection's whole read buffer alive until the broker has confirmed.
+        Some(first) if body.is_end_stream() && first.len() <= LIMIT => {
+            return Ok(Bytes::copy_from_slice(&first));
+        }
         Some(first) => BytesMut::from(&first[..first.len().min(LIMIT + 1)]),
     };
     let mut size = whole.len();

@@ -32,8 +32,9 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// Between two requests; longer than the usual proxy keeps a connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 
-/// The read buffer's limit; also that of a head.
-const BUFFER_LIMIT: usize = 16 * 1024;
+/// The read buffer's limit, and so that of a head: the smallest that hyper allows, since every
+/// connection has one.
+const BUFFER_LIMIT: usize = 8 * 1024;
 
 /// Serves requests until the client leaves, is too slow, or `stop` is cancelled and what is in hand
 /// is answered.

@@ -25,9 +25,11 @@ use std::time::Duration;
 
 use shared::broker::{BrokerState, Publisher, PublisherOptions};
 use shared::health::{self, Finding, Health, HealthError, HealthServer};
+use shared::telemetry::metrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 pub use settings::Settings;
@@ -36,12 +38,16 @@ use webhook::Webhook;
 /// How long the broker may take to confirm what was published by clients that went away.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
+/// How often the metric of the broker's state is set.
+const STATE_PERIOD: Duration = Duration::from_secs(1);
+
 /// A running ingest.
 pub struct Ingest {
     addr: SocketAddr,
     health: HealthServer,
     publisher: Publisher,
     listener: JoinHandle<()>,
+    state_watch: AbortOnDropHandle<()>,
 }
 
 /// Why ingest did not start.
@@ -92,6 +98,7 @@ impl Ingest {
             publisher.clone(),
             settings.ingest_max_outstanding,
         ));
+        let state_watch = AbortOnDropHandle::new(tokio::spawn(watch_state(publisher.clone())));
         info!(%addr, health = %health.addr(), "Ingest listens");
         let listener = listener::serve(listener, webhook, settings.ingest_max_connections, stop);
         Ok(Self {
@@ -99,6 +106,7 @@ impl Ingest {
             health,
             publisher,
             listener: tokio::spawn(listener),
+            state_watch,
         })
     }
 
@@ -117,8 +125,19 @@ impl Ingest {
     pub async fn finished(self) {
         // The listener's task neither panics nor is aborted; if it did, there is nothing to drain.
         let _ = self.listener.await;
+        drop(self.state_watch);
         self.publisher.close(CLOSE_LIMIT).await;
         info!("Ingest has stopped");
+    }
+}
+
+/// Shows the broker's state as a metric; readiness asks for itself.
+async fn watch_state(publisher: Publisher) {
+    let mut ticks = tokio::time::interval(STATE_PERIOD);
+    loop {
+        ticks.tick().await;
+        let state = publisher.state();
+        metrics::broker_state(state != BrokerState::Down, state == BrokerState::Blocked);
     }
 }
 

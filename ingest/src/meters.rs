@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use shared::telemetry::metrics::names;
+use shared::broker::PublishError;
+use shared::telemetry::metrics::{names, published};
 
 use crate::answer::{Answer, Problem};
 
@@ -26,6 +27,8 @@ pub(crate) struct Meters {
     accepted: Counter,
     answers: [(StatusCode, Counter, Histogram); STATUSES.len()],
     rejected: [Counter; Problem::CODES.len()],
+    confirmed: Counter,
+    confirm_duration: Histogram,
     /// Notifications whose sender went away before the broker's confirm.
     pub(crate) abandoned: Counter,
     /// Open connections.
@@ -48,8 +51,23 @@ impl Meters {
             accepted: counter!(names::INGEST_ACCEPTED),
             answers: STATUSES.map(answer),
             rejected: Problem::CODES.map(|code| counter!(names::INGEST_REJECTED, "code" => code)),
+            confirmed: counter!(
+                names::PUBLISHES, "destination" => "webhooks", "outcome" => "confirmed"
+            ),
+            confirm_duration: histogram!(names::PUBLISH_CONFIRM_DURATION),
             abandoned: counter!(names::INGEST_ABANDONED),
             connections: gauge!(names::INGEST_CONNECTIONS),
+        }
+    }
+
+    /// Counts a publish and how long the broker took to confirm it.
+    pub(crate) fn published(&self, result: &Result<(), PublishError>, took: Duration) {
+        match result {
+            Ok(()) => {
+                self.confirmed.increment(1);
+                self.confirm_duration.record(took);
+            }
+            Err(error) => published("webhooks", error.as_str(), took),
         }
     }
 

@@ -109,12 +109,14 @@ impl Webhook {
             .publisher
             .publish(&Destination::Webhooks, envelope, CONFIRM_LIMIT);
         let abandoned = Abandoned(self);
+        let since = Instant::now();
         let result = if span.is_disabled() {
             publish.await
         } else {
             publish.instrument(span).await
         };
         std::mem::forget(abandoned);
+        self.meters.published(&result, since.elapsed());
         result.map_err(Refusal::from)
     }
 
