@@ -11,11 +11,13 @@ pub mod propagation;
 
 mod traces;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::AbortHandle;
 use tracing::error;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -62,7 +64,9 @@ fn log_layer<S>(settings: &TelemetrySettings) -> impl Layer<S> + use<S>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let layer = match settings.log_format {
         LogFormat::Json => layer
             .json()
@@ -71,7 +75,10 @@ where
             .boxed(),
         LogFormat::Text => layer.boxed(),
     };
-    layer.with_filter(EnvFilter::new(&settings.log_filter))
+    // The broker's client logs whole messages when they are returned, the handshake at trace level,
+    // and as errors what our connection layer reports in context: it is silent whatever is asked.
+    let ours = filter_fn(|event| !event.target().starts_with("lapin"));
+    layer.with_filter(EnvFilter::new(&settings.log_filter).and(ours))
 }
 
 /// Keeps telemetry running until the process ends.
