@@ -90,7 +90,7 @@ impl<R: Role> Lane<R> {
         loop {
             let batch = tokio::select! {
                 batch = consumer.next_batch(max) => batch,
-                () = self.stop.cancelled() => return self.drain(consumer).await,
+                () = self.stop.cancelled() => return self.finish(consumer, Ended::Stopped).await,
             };
             let Some(batch) = batch else {
                 return Ended::Stopped;
@@ -112,7 +112,7 @@ impl<R: Role> Lane<R> {
         loop {
             let batch = tokio::select! {
                 batch = timeout(CALM, consumer.next_batch(1)) => batch,
-                () = self.stop.cancelled() => return self.drain(consumer).await,
+                () = self.stop.cancelled() => return self.finish(consumer, Ended::Stopped).await,
             };
             let calm = match batch {
                 Err(_) => true,
@@ -126,7 +126,7 @@ impl<R: Role> Lane<R> {
             };
             if calm {
                 self.pace.go_full();
-                return close(consumer, Ended::PaceChanged).await;
+                return self.finish(consumer, Ended::PaceChanged).await;
             }
         }
     }
@@ -160,7 +160,7 @@ impl<R: Role> Lane<R> {
     }
 
     /// Stops the flow and works on what had arrived; what time does not allow goes back.
-    async fn drain(&self, mut consumer: Consumer) -> Ended {
+    async fn finish(&self, mut consumer: Consumer, ended: Ended) -> Ended {
         consumer.drain().await;
         let work = async {
             while let Some(batch) = consumer.next_batch(self.options.batch_max).await {
@@ -175,7 +175,7 @@ impl<R: Role> Lane<R> {
                 "stopping with messages in hand"
             );
         }
-        close(consumer, Ended::Stopped).await
+        close(consumer, ended).await
     }
 
     async fn wait_for_database(&self) {
