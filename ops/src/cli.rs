@@ -13,7 +13,7 @@ Exit codes:
 
 /// Operates a Lunas fleet: migrations, topology, health, dead letters
 #[derive(Debug, Parser)]
-#[command(name = "lunas", version, about, after_help = EXIT_CODES, arg_required_else_help = true)]
+#[command(name = "lunas", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// Print JSON on standard output
     #[arg(long, global = true)]
@@ -23,7 +23,8 @@ pub(crate) struct Cli {
         long = "rust-log",
         env = "RUST_LOG",
         value_name = "FILTER",
-        default_value = "error",
+        // The client library reports every refusal that `topology` asks for.
+        default_value = "error,lapin=off",
         global = true
     )]
     pub(crate) log_filter: String,

@@ -20,7 +20,7 @@ pub(crate) struct Discard {
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run", help_heading = None)]
     why: Option<String>,
     /// Who; goes into the record of actions
-    #[arg(long, value_name = "NAME", env = "USER", help_heading = None)]
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", help_heading = None)]
     actor: String,
     /// Print which letters would be discarded and change nothing
     #[arg(long, help_heading = None)]

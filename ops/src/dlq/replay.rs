@@ -32,7 +32,7 @@ pub(crate) struct Replay {
           required_unless_present_any = ["dry_run", "resume", "cancel"])]
     why: Option<String>,
     /// Who; goes into the record of actions
-    #[arg(long, value_name = "NAME", env = "USER", help_heading = None)]
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", help_heading = None)]
     actor: String,
     /// Messages per second
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = None,

@@ -68,6 +68,7 @@ impl Filters {
 
 /// The letters that a command changes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which")]
 pub(crate) struct Selection {
     /// The dead letters, by id
     #[arg(value_name = "ID")]

@@ -26,11 +26,7 @@ pub(super) async fn look(settings: &BrokerSettings, findings: &mut Findings) {
 
 async fn look_at_topology(connection: &Connection, findings: &mut Findings) {
     match topology::check(connection).await {
-        Ok(drifts) => {
-            for drift in drifts {
-                add_drift(&drift, findings);
-            }
-        }
+        Ok(drifts) => add_drifts(&drifts, findings),
         Err(error) => {
             let error = anyhow::Error::from(error);
             findings.add("topology_unknown", format!("{error:#}"), UNREACHABLE);
@@ -38,21 +34,28 @@ async fn look_at_topology(connection: &Connection, findings: &mut Findings) {
     }
 }
 
-fn add_drift(drift: &Drift, findings: &mut Findings) {
-    match drift {
-        Drift::Missing { .. } => {
-            findings.add(
-                "topology_missing",
-                drift.to_string(),
-                "lunas topology declare",
-            );
-        }
-        Drift::Different { .. } => findings.add(
+fn add_drifts(drifts: &[Drift], findings: &mut Findings) {
+    let told = |wanted: fn(&Drift) -> bool| -> Vec<String> {
+        drifts.iter().filter(|drift| wanted(drift)).map(ToString::to_string).collect()
+    };
+    let missing = told(|drift| matches!(drift, Drift::Missing { .. }));
+    if !missing.is_empty() {
+        findings.add_with(
+            "topology_missing",
+            format!("{} exchanges or queues are missing", missing.len()),
+            "lunas topology declare",
+            &missing,
+        );
+    }
+    let different = told(|drift| matches!(drift, Drift::Different { .. }));
+    if !different.is_empty() {
+        findings.add_with(
             "topology_different",
-            drift.to_string(),
+            format!("{} exchanges or queues have other arguments", different.len()),
             "arguments cannot be changed in place: stop the fleet, let the queue run empty, delete \
              it, then lunas topology declare",
-        ),
+            &different,
+        );
     }
 }
 
