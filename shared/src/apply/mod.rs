@@ -17,6 +17,8 @@ mod save;
 
 mod contradiction;
 
+pub mod audit;
+
 use crate::domain::outcome::{Class, Classify, DeadReason, Settled};
 use crate::domain::{ConfirmPolicy, Observation, Source};
 use crate::fault;
