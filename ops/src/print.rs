@@ -9,11 +9,17 @@ use time::macros::format_description;
 /// Prints one JSON document.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    line(&text)
+    write_line(&text)
 }
 
-/// Prints a line. A reader that has seen enough (`| head`) is not an error.
+/// Prints lines. Control characters of a foreign message do not reach the terminal.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    let plain = text.replace(|c: char| c.is_control() && c != '\n', " ");
+    write_line(&plain)
+}
+
+/// A reader that has seen enough (`| head`) is not an error.
+fn write_line(text: &str) -> anyhow::Result<()> {
     match writeln!(stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         written => Ok(written?),
@@ -76,8 +82,7 @@ pub(crate) fn or_dash(text: Option<&str>) -> String {
     text.unwrap_or("-").to_owned()
 }
 
-/// One line of at most that many characters; control characters of a foreign message must not
-/// reach the terminal.
+/// One line of at most that many characters, without control characters.
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut short: String = plain.clone().take(limit).collect();

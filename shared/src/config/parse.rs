@@ -92,11 +92,11 @@ where
         };
         let mut progress = false;
         for shown in settings_named_by(&error) {
-            if let Some(setting) = relax(&mut command, &shown, &reason(&error)) {
-                if !bad.contains(&setting) {
-                    bad.push(setting);
-                    progress = true;
-                }
+            if let Some(setting) = relax(&mut command, &shown, &reason(&error))
+                && !bad.contains(&setting)
+            {
+                bad.push(setting);
+                progress = true;
             }
         }
         // Not about a setting's value, or nothing new: the message is clap's own, unless bad
