@@ -3,7 +3,7 @@
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lunas_tests::harness::{
-    BOUND, Expect, Fleet, Method, OrderRow, Payment, Stage, order_status, wait_for,
+    BOUND, Fleet, Method, OrderRow, Payment, Stage, order_status, payment_status, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -43,13 +43,14 @@ async fn a_healthy_fleet_has_no_finding() {
         .await;
     let expired = gopay("LNS-EXPIRED");
     expired.pending().put_in_queue(stage.broker()).await;
+    // Two workers' batches may overtake each other, and an expiry out of nothing is asked about.
+    wait_for("the pending payment", BOUND, async || {
+        payment_status(stage.pool(), "LNS-EXPIRED").await.as_deref() == Some("pending")
+    })
+    .await;
     expired.expire().put_in_queue(stage.broker()).await;
     let wrong_amount = Payment::new(Method::Gopay, "LNS-REVIEW", 9_000);
     wrong_amount.settlement().put_in_queue(stage.broker()).await;
-    gopay("LNS-ORPHAN")
-        .pending()
-        .put_in_queue(stage.broker())
-        .await;
     for (code, status) in [
         ("LNS-PAID", "PAID"),
         ("LNS-EXPIRED", "EXPIRED"),
@@ -66,7 +67,7 @@ async fn a_healthy_fleet_has_no_finding() {
         (text.code, text.out.as_str()),
         (Some(0), "Everything is as it should be\n")
     );
-    fleet.finish_expecting(Expect::clean().delayed_left()).await;
+    fleet.finish().await;
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ async fn the_same_death_delivered_again_is_one_row() {
         consumer.close().await;
     }
     assert_eq!(count(&stage, "SELECT count(*) FROM dead_letters").await, 2);
-    assert_eq!(stage.broker().depth(DEAD).await, 2);
+    wait_for_depth(&stage, 2).await;
 }
 
 #[tokio::test]
@@ -149,10 +149,7 @@ async fn a_message_that_the_broker_gave_up_says_so() {
             .await
             .unwrap();
     }
-    wait_for("the message to be dead-lettered", BOUND, async || {
-        stage.broker().depth(DEAD).await == 1
-    })
-    .await;
+    wait_for_depth(&stage, 1).await;
     keep_waiting(&stage, 1).await;
     let row = sqlx::query_as::<_, (String, i32, String, String, Value)>(
         "SELECT reason, attempts, queue, routing_key, headers FROM dead_letters",
@@ -185,7 +182,7 @@ async fn while_the_database_is_away_nothing_is_kept_or_lost() {
     proxy.restore();
     assert_eq!(keep(&store, &taken).await.unwrap().new, 1);
     consumer.close().await;
-    assert_eq!(stage.broker().depth(DEAD).await, 1);
+    wait_for_depth(&stage, 1).await;
 }
 
 #[tokio::test]
@@ -287,4 +284,13 @@ async fn a_body_without_our_envelope_makes_no_notification() {
         .await,
         1
     );
+}
+
+/// Waits until that many letters lie on the dead-letter queue and nobody holds them: the broker
+/// takes back what a consumer held a moment after it left.
+async fn wait_for_depth(stage: &Stage, letters: u32) {
+    wait_for("the letters on the queue", BOUND, async || {
+        stage.broker().depth(DEAD).await == letters
+    })
+    .await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lunas_tests::harness::{Expect, Fleet, Ledger, Method, Payment, Stage};
+use lunas_tests::harness::{Fleet, Ledger, Method, Payment, Stage};
 use serde_json::json;
 
 use super::replay::letters;
@@ -173,7 +173,10 @@ async fn five_hundred_letters_are_applied_once_after_the_cause_is_mended() {
     let stage = Stage::new().await;
     run(
         &stage,
-        "ALTER TABLE payments ADD CONSTRAINT broken CHECK (session_id NOT LIKE 'LNS-%')",
+        "INSERT INTO orders (order_code, user_id, gross_amount, expires_at)
+         SELECT 'LNS-' || n, 'user-1', 10000, now() + interval '1 day'
+         FROM generate_series(0, 499) n;
+         ALTER TABLE payments ADD CONSTRAINT broken CHECK (session_id NOT LIKE 'LNS-%')",
     )
     .await;
     let fleet = Fleet::builder(&stage).workers(1).start().await;
@@ -209,8 +212,8 @@ async fn five_hundred_letters_are_applied_once_after_the_cause_is_mended() {
     let replayed = "SELECT count(*) FROM dead_letters d JOIN dead_letter_actions a
                     ON a.dead_letter_id = d.id WHERE d.status = 'replayed'";
     assert_eq!(count(&stage, replayed).await, LETTERS);
-    let paid = "SELECT count(*) FROM payments WHERE status = 'settlement'";
+    let paid = "SELECT count(*) FROM orders WHERE status = 'PAID'";
     assert_eq!(count(&stage, paid).await, LETTERS);
     ledger.assert_settled(stage.pool()).await;
-    fleet.finish_expecting(Expect::clean().delayed_left()).await;
+    fleet.finish().await;
 }
