@@ -29,7 +29,13 @@ const EXAMPLES: [(&str, &str, &str, &str, Option<&str>); 16] = [
         "credit_card",
         Some("bni"),
     ),
-    ("gopay_settlement", "PAID", "settlement", "gopay", None),
+    (
+        "gopay_settlement",
+        "PAID",
+        "settlement",
+        "gopay",
+        Some("GOPAY_WALLET"),
+    ),
     (
         "qris_settlement",
         "PAID",
@@ -77,7 +83,7 @@ const EXAMPLES: [(&str, &str, &str, &str, Option<&str>); 16] = [
         "PAID",
         "settlement",
         "echannel",
-        None,
+        Some("mandiri"),
     ),
     (
         "cstore_indomaret_settlement",
@@ -149,7 +155,7 @@ async fn every_method_of_the_gateway_is_paid_from_charge_to_order() {
         "customer_details": {"first_name": "Budi"},
     });
     let methods = [
-        (json!({"payment_type": "gopay"}), None),
+        (json!({"payment_type": "gopay"}), Some("GOPAY_WALLET")),
         (json!({"payment_type": "qris"}), Some("gopay")),
         (
             json!({"payment_type": "qris", "qris": {"acquirer": "airpay shopee"}}),
@@ -158,10 +164,10 @@ async fn every_method_of_the_gateway_is_paid_from_charge_to_order() {
         (json!({"payment_type": "shopeepay"}), None),
         (json!({"payment_type": "dana"}), None),
         (
-            json!({"payment_type": "ovo", "ovo": {"phone_number": "081234567890"}}),
+            json!({"payment_type": "ovo", "ovo": {"payer_phone_number": "081234567890"}}),
             None,
         ),
-        (json!({"payment_type": "echannel"}), None),
+        (json!({"payment_type": "echannel"}), Some("mandiri")),
         (cstore("indomaret"), Some("indomaret")),
         (cstore("alfamart"), Some("alfamart")),
         (transfer("bca"), Some("bca")),
