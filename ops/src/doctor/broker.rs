@@ -36,7 +36,11 @@ async fn look_at_topology(connection: &Connection, findings: &mut Findings) {
 
 fn add_drifts(drifts: &[Drift], findings: &mut Findings) {
     let told = |wanted: fn(&Drift) -> bool| -> Vec<String> {
-        drifts.iter().filter(|drift| wanted(drift)).map(ToString::to_string).collect()
+        drifts
+            .iter()
+            .filter(|drift| wanted(drift))
+            .map(ToString::to_string)
+            .collect()
     };
     let missing = told(|drift| matches!(drift, Drift::Missing { .. }));
     if !missing.is_empty() {
@@ -51,7 +55,10 @@ fn add_drifts(drifts: &[Drift], findings: &mut Findings) {
     if !different.is_empty() {
         findings.add_with(
             "topology_different",
-            format!("{} exchanges or queues have other arguments", different.len()),
+            format!(
+                "{} exchanges or queues have other arguments",
+                different.len()
+            ),
             "arguments cannot be changed in place: stop the fleet, let the queue run empty, delete \
              it, then lunas topology declare",
             &different,
