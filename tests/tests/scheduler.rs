@@ -106,7 +106,10 @@ async fn who_lost_the_lease_can_neither_mark_nor_renew_nor_release() {
     let guard = store.lease_guard_in_txn(&mut txn, &stale).await.unwrap();
     assert_eq!(guard, Hold::Lost);
     drop(txn);
-    assert_eq!(store.lease_release(stale.clone()).await.unwrap(), Hold::Lost);
+    assert_eq!(
+        store.lease_release(stale.clone()).await.unwrap(),
+        Hold::Lost
+    );
 
     assert_eq!(mark(&fresh).await, Hold::Held);
     assert_eq!(unmarked(stage.pool()).await, 0);
