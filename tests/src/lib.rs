@@ -5,3 +5,5 @@ pub mod harness;
 pub mod sim;
 
 pub mod play;
+
+pub mod bench;

@@ -1,0 +1,284 @@
+//! The benchmark: each figure of the fleet beside its limit, measured in one run on one machine.
+//!
+//! `tests/bench.sh` starts private servers and the release programs and calls [`run`]. Parts:
+//! `ingest` (a), `apply` with `pgbench` (b), `lag` (c), memory and CPU from `process` (d),
+//! `million` (e). `report` prints the table and makes `latest.json`.
+
+mod ingest;
+
+mod apply;
+mod pgbench;
+
+mod lag;
+
+mod million;
+
+mod report;
+
+mod lab;
+mod load;
+mod machine;
+mod pace;
+mod process;
+mod raw;
+mod stats;
+mod workload;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use apply::WorkerRun;
+use ingest::IngestFigures;
+use lab::Lab;
+use lag::LagFigures;
+use machine::Machine;
+use stats::median;
+use workload::Notice;
+
+/// Where things are and how long it may take.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Shorter rounds, one of each: under two minutes
+    #[arg(long)]
+    pub quick: bool,
+    /// Only these parts: `ingest`, `apply`, `lag`, `million`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "ingest,apply,lag,million"
+    )]
+    pub only: Vec<String>,
+    /// PostgreSQL, as a superuser; databases are made in it
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: String,
+    /// RabbitMQ; the queue of notifications is emptied
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    pub amqp_url: String,
+    /// The checkout
+    #[arg(long)]
+    pub root: PathBuf,
+    /// The folder of the private PostgreSQL
+    #[arg(long)]
+    pub postgres_folder: PathBuf,
+    /// The folder of the private RabbitMQ
+    #[arg(long)]
+    pub rabbitmq_folder: PathBuf,
+    /// The folder of the programs under measurement
+    #[arg(long)]
+    pub programs: PathBuf,
+    /// The program pgbench
+    #[arg(long)]
+    pub pgbench: PathBuf,
+    /// Where the logs of the services go
+    #[arg(long)]
+    pub logs: PathBuf,
+    /// Where the figures go as JSON
+    #[arg(long)]
+    pub json: PathBuf,
+}
+
+impl Options {
+    fn wants(&self, part: &str) -> bool {
+        self.only.iter().any(|wanted| wanted == part)
+    }
+
+    fn sizes(&self) -> Sizes {
+        if self.quick {
+            Sizes {
+                rounds: 1,
+                round: Duration::from_secs(4),
+                idle: Duration::from_secs(4),
+                orders: 200_000,
+                paid: 32_000,
+                paid_singly: 12_000,
+            }
+        } else {
+            Sizes {
+                rounds: 3,
+                round: Duration::from_secs(10),
+                idle: Duration::from_secs(10),
+                orders: 600_000,
+                paid: 100_000,
+                paid_singly: 60_000,
+            }
+        }
+    }
+}
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// Rounds of each measurement; the figure is their median.
+    rounds: usize,
+    /// Length of a round with a length.
+    round: Duration,
+    /// How long idle processes are watched.
+    idle: Duration,
+    /// Orders that exist beforehand.
+    orders: u64,
+    /// Orders whose two notifications are applied in a round.
+    paid: u64,
+    /// The same for pgbench, which is slower and needs fewer for the same length.
+    paid_singly: u64,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+struct Figures {
+    idle: Idle,
+    ingest: Option<IngestFigures>,
+    apply: Option<ApplyFigures>,
+    lag: Option<LagFigures>,
+    million: Option<WorkerRun>,
+}
+
+impl Figures {
+    fn ingest_peak(&self) -> f64 {
+        let lag = self.lag.as_ref().map_or(0.0, |lag| lag.ingest_peak_mib);
+        self.ingest.as_ref().map_or(0.0, |i| i.peak_mib).max(lag)
+    }
+
+    fn worker_peak(&self) -> f64 {
+        let million = self.million.as_ref().map_or(0.0, |run| run.peak_mib);
+        let lag = self.lag.as_ref().map_or(0.0, |lag| lag.worker_peak_mib);
+        self.apply
+            .as_ref()
+            .map_or(0.0, |a| a.one.peak_mib)
+            .max(lag)
+            .max(million)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    ingest_mib: f64,
+    ingest_cores: f64,
+    worker_mib: f64,
+    worker_cores: f64,
+}
+
+#[derive(Debug)]
+struct ApplyFigures {
+    one: WorkerRun,
+    two: WorkerRun,
+    tx_per_webhook: f64,
+    set_based: f64,
+}
+
+/// Measures, prints the table, writes the file.
+///
+/// # Errors
+/// When anything does not work: figures of a run in which something failed mean nothing.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let machine = Machine::look(&options).await?;
+    say("preparing the databases");
+    let lab = Lab::prepare(options).await?;
+    let mut figures = Figures::default();
+    say("idle processes");
+    figures.idle = idle(&lab).await?;
+    if lab.options.wants("ingest") {
+        say("(a) ingest beside raw publishing");
+        figures.ingest = Some(ingest::measure(&lab).await?);
+    }
+    if lab.options.wants("apply") {
+        say("(b) workers beside pgbench and set-based work");
+        figures.apply = Some(applying(&lab).await?);
+    }
+    if lab.options.wants("million") {
+        say("(e) with a million payments");
+        figures.million = Some(with_a_million(&lab).await?);
+    }
+    if lab.options.wants("lag") {
+        say("(c) the whole way");
+        figures.lag = Some(lag::measure(&lab).await?);
+    }
+    println!("{}", report::table(&machine, &figures));
+    let json = report::json(&machine, &figures, lab.options.quick);
+    std::fs::write(
+        &lab.options.json,
+        serde_json::to_string_pretty(&json)? + "\n",
+    )?;
+    Ok(())
+}
+
+fn say(what: &str) {
+    eprintln!("== {what}");
+}
+
+async fn idle(lab: &Lab) -> anyhow::Result<Idle> {
+    let database = "bench_idle";
+    lab.fresh_database(database).await?;
+    let ingest = lab.start_ingest(process::free_addr()?).await?;
+    let worker = lab.start_worker(database, "worker-idle").await?;
+    // The worker's careful start is over by then.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = (ingest.usage()?, worker.usage()?);
+    tokio::time::sleep(lab.options.sizes().idle).await;
+    let after = (ingest.usage()?, worker.usage()?);
+    ingest.stop().await?;
+    worker.stop().await?;
+    lab.drop_database(database).await?;
+    Ok(Idle {
+        ingest_mib: after.0.rss_mib,
+        ingest_cores: after.0.cores_since(&before.0),
+        worker_mib: after.1.rss_mib,
+        worker_cores: after.1.cores_since(&before.1),
+    })
+}
+
+/// Each round measures all four, so that a disturbance of the machine meets all of them.
+async fn applying(lab: &Lab) -> anyhow::Result<ApplyFigures> {
+    let sizes = lab.options.sizes();
+    let notices = workload::sequence(0..sizes.paid);
+    let singly = workload::sequence(0..sizes.paid_singly);
+    let (mut one, mut two, mut set_based, mut tx) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..sizes.rounds {
+        one.push(by_workers(lab, 1, &notices).await?);
+        lab.fresh_database("bench_apply").await?;
+        set_based.push(apply::set_based(lab, "bench_apply", &notices).await?);
+        two.push(by_workers(lab, 2, &notices).await?);
+        lab.fresh_database("bench_apply").await?;
+        tx.push(pgbench::run(lab, "bench_apply", &singly).await?);
+    }
+    lab.drop_database("bench_apply").await?;
+    Ok(ApplyFigures {
+        one: typical(&one),
+        two: typical(&two),
+        tx_per_webhook: median(&tx),
+        set_based: median(&set_based),
+    })
+}
+
+async fn by_workers(lab: &Lab, count: usize, notices: &[Notice]) -> anyhow::Result<WorkerRun> {
+    lab.fresh_database("bench_apply").await?;
+    apply::by_workers(lab, "bench_apply", count, notices).await
+}
+
+/// The database with a million payments.
+const MILLION: &str = "bench_million";
+
+async fn with_a_million(lab: &Lab) -> anyhow::Result<WorkerRun> {
+    let sizes = lab.options.sizes();
+    let notices = workload::sequence(0..sizes.paid);
+    million::make(lab, MILLION).await?;
+    let mut runs = Vec::new();
+    for _ in 0..sizes.rounds {
+        // A copy, so that every round begins with the same million.
+        lab.copy_database(MILLION, "bench_apply").await?;
+        runs.push(apply::by_workers(lab, "bench_apply", 1, &notices).await?);
+    }
+    lab.drop_database("bench_apply").await?;
+    lab.drop_database(MILLION).await?;
+    Ok(typical(&runs))
+}
+
+/// The medians of several runs; of memory the most.
+fn typical(runs: &[WorkerRun]) -> WorkerRun {
+    let of = |figure: fn(&WorkerRun) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>());
+    WorkerRun {
+        per_s: of(|run| run.per_s),
+        cores: of(|run| run.cores),
+        batch: of(|run| run.batch),
+        peak_mib: runs.iter().map(|run| run.peak_mib).fold(0.0, f64::max),
+    }
+}

@@ -1,0 +1,315 @@
+//! The table that people read and the file that programs read.
+
+use serde_json::{Value, json};
+
+use super::Figures;
+use super::machine::Machine;
+use super::stats::Round;
+
+/// One line of the table.
+struct Line {
+    what: &'static str,
+    figure: String,
+    limit: String,
+    ratio: Option<f64>,
+    target: Option<Target>,
+}
+
+enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// The table.
+pub(super) fn table(machine: &Machine, figures: &Figures) -> String {
+    let mut text = format!("{machine}\n\n");
+    text.push_str(&format!(
+        "{:<44} {:>22} {:>30} {:>7}  {}\n",
+        "", "figure", "beside", "ratio", "target"
+    ));
+    for line in lines(figures) {
+        let ratio = line
+            .ratio
+            .map(|ratio| format!("{ratio:.2}"))
+            .unwrap_or_default();
+        text.push_str(&format!(
+            "{:<44} {:>22} {:>30} {:>7}  {}\n",
+            line.what,
+            line.figure,
+            line.limit,
+            ratio,
+            verdict(&line)
+        ));
+    }
+    text.push_str(NOTES);
+    text
+}
+
+const NOTES: &str = "
+Bodies are signed, unique and have about 850 bytes. Orders exist beforehand; each gets a pending and,
+after those of 2,000 others, a settlement. Raw: lapin, 4 connections with 64 messages in flight each
+(128 where a rate is given), the same quorum queue. Steady: 0.7 of what ingest reached with 512
+connections. One per transaction: pgbench, 8 clients, prepared, the statements of one notification.
+Set-based: the product's apply in this process, batches of 256 from 4 tasks, no queue. Lag: answer of
+ingest (load generator's clock) to commit (PostgreSQL's commit timestamp), one worker.
+";
+
+fn verdict(line: &Line) -> String {
+    let Some(target) = &line.target else {
+        return String::new();
+    };
+    let value = line.ratio.unwrap_or_default();
+    let (met, text) = match target {
+        Target::AtLeast(bound) => (value >= *bound, format!(">= {bound}")),
+        Target::AtMost(bound) => (value <= *bound, format!("<= {bound}")),
+    };
+    format!("{text} {}", if met { "met" } else { "MISSED" })
+}
+
+fn per_s(value: f64) -> String {
+    format!("{value:.0}/s")
+}
+
+fn round(round: &Round) -> String {
+    format!(
+        "{:.0}/s {:.1}/{:.1} ms",
+        round.per_s, round.p50_ms, round.p99_ms
+    )
+}
+
+fn lines(f: &Figures) -> Vec<Line> {
+    let mut lines = Vec::new();
+    lines.extend(ingest_lines(f));
+    lines.extend(apply_lines(f));
+    lines.extend(lag_lines(f));
+    lines.extend(process_lines(f));
+    lines
+}
+
+fn ingest_lines(f: &Figures) -> Vec<Line> {
+    let Some(i) = &f.ingest else {
+        return Vec::new();
+    };
+    let line = |what, figure: &Round, limit: &Round, ratio, target| Line {
+        what,
+        figure: round(figure),
+        limit: format!("raw {}", round(limit)),
+        ratio: Some(ratio),
+        target,
+    };
+    let rate = |ours: &Round| ours.per_s / i.raw.per_s;
+    vec![
+        line(
+            "a  ingest, 64 connections (p50/p99)",
+            &i.at_64,
+            &i.raw,
+            rate(&i.at_64),
+            None,
+        ),
+        line(
+            "a  ingest, 512 connections",
+            &i.at_512,
+            &i.raw,
+            rate(&i.at_512),
+            Some(Target::AtLeast(0.5)),
+        ),
+        line(
+            "a  p99 at the limit, 512 connections",
+            &i.at_512,
+            &i.raw_at_same,
+            i.at_512.p99_ms / i.raw_at_same.p99_ms,
+            None,
+        ),
+        line(
+            "a  p99 at a steady rate, 512 connections",
+            &i.steady,
+            &i.raw_steady,
+            i.steady.p99_ms / i.raw_steady.p99_ms,
+            Some(Target::AtMost(3.0)),
+        ),
+    ]
+}
+
+fn apply_lines(f: &Figures) -> Vec<Line> {
+    let Some(a) = &f.apply else {
+        return Vec::new();
+    };
+    let line = |what, ours: f64, limit: String, ratio: f64, target| Line {
+        what,
+        figure: per_s(ours),
+        limit,
+        ratio: Some(ratio),
+        target,
+    };
+    let (one, two) = (a.one.per_s, a.two.per_s);
+    let mut lines = vec![
+        line(
+            "b  one worker",
+            one,
+            format!("one per transaction {}", per_s(a.tx_per_webhook)),
+            one / a.tx_per_webhook,
+            Some(Target::AtLeast(4.0)),
+        ),
+        line(
+            "b  one worker",
+            one,
+            format!("set-based {}", per_s(a.set_based)),
+            one / a.set_based,
+            Some(Target::AtLeast(0.6)),
+        ),
+        line(
+            "b  two workers",
+            two,
+            format!("one worker {}", per_s(one)),
+            two / one,
+            None,
+        ),
+    ];
+    if let Some(million) = &f.million {
+        lines.push(line(
+            "e  one worker, a million payments stored",
+            million.per_s,
+            format!("empty {}", per_s(one)),
+            million.per_s / one,
+            Some(Target::AtLeast(0.85)),
+        ));
+    }
+    lines
+}
+
+fn lag_lines(f: &Figures) -> Vec<Line> {
+    let Some(lag) = &f.lag else {
+        return Vec::new();
+    };
+    vec![
+        Line {
+            what: "c  whole way, maximum",
+            figure: per_s(lag.maximum_per_s),
+            limit: String::new(),
+            ratio: None,
+            target: None,
+        },
+        Line {
+            what: "c  lag at half of it (ms, p50/p99)",
+            figure: format!("{:.1}/{:.1} ms", lag.p50_ms, lag.p99_ms),
+            limit: format!("at {}", per_s(lag.rate)),
+            ratio: Some(lag.p99_ms),
+            target: Some(Target::AtMost(50.0)),
+        },
+    ]
+}
+
+fn process_lines(f: &Figures) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut memory = |what, idle: f64, loaded: f64, most: f64| {
+        lines.push(Line {
+            what,
+            figure: format!("{loaded:.1} MiB"),
+            limit: format!("idle {idle:.1} MiB"),
+            ratio: Some(loaded),
+            target: Some(Target::AtMost(most)),
+        });
+    };
+    memory(
+        "d  ingest, most memory under load",
+        f.idle.ingest_mib,
+        f.ingest_peak(),
+        40.0,
+    );
+    memory(
+        "d  worker, most memory under load",
+        f.idle.worker_mib,
+        f.worker_peak(),
+        64.0,
+    );
+    let mut cpu = |what, idle: f64, loaded: Option<f64>| {
+        lines.push(Line {
+            what,
+            figure: format!("{:.2} %", idle * 100.0),
+            limit: loaded
+                .map(|cores| format!("loaded {cores:.2} cores"))
+                .unwrap_or_default(),
+            ratio: Some(idle * 100.0),
+            target: Some(Target::AtMost(1.0)),
+        });
+    };
+    cpu(
+        "d  ingest, idle CPU",
+        f.idle.ingest_cores,
+        f.ingest.as_ref().map(|i| i.cores),
+    );
+    cpu(
+        "d  worker, idle CPU",
+        f.idle.worker_cores,
+        f.apply.as_ref().map(|a| a.one.cores),
+    );
+    lines
+}
+
+/// What goes into `latest.json`.
+pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
+    let mut all = json!({
+        "machine": machine,
+        "quick": quick,
+        "ingest_rss_mib": f.ingest_peak(),
+        "worker_rss_mib": f.worker_peak(),
+        "ingest_idle_rss_mib": f.idle.ingest_mib,
+        "worker_idle_rss_mib": f.idle.worker_mib,
+        "ingest_idle_cpu": f.idle.ingest_cores,
+        "worker_idle_cpu": f.idle.worker_cores,
+    });
+    let mut put = |part: Value| {
+        if let (Value::Object(all), Value::Object(part)) = (&mut all, part) {
+            all.extend(part);
+        }
+    };
+    if let Some(i) = &f.ingest {
+        put(json!({
+            "ingest_accept_per_s": i.at_512.per_s,
+            "ingest_p50_ms": i.at_512.p50_ms,
+            "ingest_p99_ms": i.at_512.p99_ms,
+            "ingest_64_accept_per_s": i.at_64.per_s,
+            "ingest_64_p50_ms": i.at_64.p50_ms,
+            "ingest_64_p99_ms": i.at_64.p99_ms,
+            "raw_confirm_per_s": i.raw.per_s,
+            "raw_p99_ms": i.raw.p99_ms,
+            "ingest_ratio": i.at_512.per_s / i.raw.per_s,
+            "ingest_p99_vs_raw": i.steady.p99_ms / i.raw_steady.p99_ms,
+            "ingest_p99_vs_raw_at_limit": i.at_512.p99_ms / i.raw_at_same.p99_ms,
+            "steady_per_s": i.steady.per_s,
+            "steady_p99_ms": i.steady.p99_ms,
+            "raw_steady_p99_ms": i.raw_steady.p99_ms,
+            "ingest_cores": i.cores,
+        }));
+    }
+    if let Some(a) = &f.apply {
+        put(json!({
+            "apply_per_s": a.one.per_s,
+            "apply_two_workers_per_s": a.two.per_s,
+            "tx_per_webhook_per_s": a.tx_per_webhook,
+            "setbased_per_s": a.set_based,
+            "apply_vs_tx": a.one.per_s / a.tx_per_webhook,
+            "apply_vs_setbased": a.one.per_s / a.set_based,
+            "apply_batch": a.one.batch,
+            "worker_cores": a.one.cores,
+        }));
+    }
+    if let Some(million) = &f.million {
+        let empty = f.apply.as_ref().map(|a| a.one.per_s);
+        put(json!({
+            "apply_1m_per_s": million.per_s,
+            "apply_1m_vs_empty": empty.map(|empty| million.per_s / empty),
+        }));
+    }
+    if let Some(lag) = &f.lag {
+        put(json!({
+            "whole_way_max_per_s": lag.maximum_per_s,
+            "lag_rate_per_s": lag.rate,
+            "lag_p50_ms": lag.p50_ms,
+            "lag_p99_ms": lag.p99_ms,
+            "lag_ingest_cores": lag.ingest_cores,
+            "lag_worker_cores": lag.worker_cores,
+        }));
+    }
+    all
+}
