@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Applier;
-use crate::dead_letters::DeadLetters;
+use crate::dead_letters::{DeadLetters, measure_for_ever};
 use crate::gate::Gate;
 use crate::jobs::{ConfirmRetries, Jobs};
 use crate::lane::{Lane, LaneOptions, Role};
@@ -104,6 +104,7 @@ impl Fleet {
     /// Runs the lanes of every role until they have drained.
     async fn work(&self) {
         let mut lanes = JoinSet::new();
+        let mut measuring = JoinSet::new();
         for role in &self.settings.worker.worker_roles {
             match role {
                 WorkerRole::Webhooks => {
@@ -123,6 +124,7 @@ impl Fleet {
                 WorkerRole::DeadLetters => {
                     let role = DeadLetters::new(self.applier.clone());
                     self.spawn(&mut lanes, &role, topology::DEAD_QUEUE, 1);
+                    measuring.spawn(measure_for_ever(self.applier.store().clone()));
                 }
             }
         }
