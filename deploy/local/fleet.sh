@@ -88,7 +88,7 @@ show_places() {
 
   notifications  $INGEST_URL/webhooks/midtrans
   shop API       $API_URL        token $SHOP_TOKEN
-  operators      $ADMIN_URL/console        token $OPERATOR_TOKEN
+  operators      $ADMIN_URL/admin/summary        token $OPERATOR_TOKEN
   simulator      $SIM_URL/sim
   database       $DATABASE_URL
   broker         $AMQP_URL

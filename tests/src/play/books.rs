@@ -42,6 +42,8 @@ pub struct Books {
     pub in_flight: i64,
     /// Transactions that the status API has confirmed.
     pub confirmed: i64,
+    /// Notifications that the simulator has yet to deliver.
+    pub outstanding: i64,
 }
 
 impl Books {
@@ -61,6 +63,8 @@ impl Books {
             ..Self::default()
         };
         let log = scene.sim.get("/sim/log").await?;
+        let outstanding = log.body["traffic"]["outstanding"].as_i64();
+        books.outstanding = outstanding.context("the simulator shows no traffic")?;
         let attempts = log.body["attempts"].as_array();
         for attempt in attempts.context("the simulator shows no log")? {
             let session = attempt["order_id"].as_str().unwrap_or_default();
@@ -106,7 +110,7 @@ impl Books {
         if self.accepted != self.accounted() {
             return Err("the loss ledger does not close");
         }
-        if self.unconfirmed + self.in_flight > 0 {
+        if self.unconfirmed + self.in_flight + self.outstanding > 0 {
             return Err("something is still under way");
         }
         if self.dead > 0 {
