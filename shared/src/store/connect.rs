@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::Store;
@@ -65,6 +66,9 @@ fn hosts(url: &str) -> Result<Vec<PgConnectOptions>, DatabaseUrlError> {
     split_hosts(url)?
         .iter()
         .map(|url| PgConnectOptions::from_str(url).map_err(|_| DatabaseUrlError::NotAUrl))
+        // Before each line about a statement the driver asks whether anybody listens; where the
+        // answer is no, tracing loses what comes next in that thread. Slow statements are logged.
+        .map(|host| Ok(host?.log_statements(log::LevelFilter::Off)))
         .collect()
 }
 

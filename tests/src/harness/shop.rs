@@ -130,6 +130,13 @@ impl Shop {
         answer
     }
 
+    /// Waits until everything that the test itself posted is recorded.
+    pub async fn until_posts_are_recorded(&self) {
+        self.ledger
+            .wait_until_recorded(self.stage.pool(), BOUND)
+            .await;
+    }
+
     /// The one row of a query about one thing, as JSON: `SELECT to_jsonb(o) FROM orders o WHERE
     /// order_code = $1`. Null when there is none.
     ///

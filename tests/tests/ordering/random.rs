@@ -49,7 +49,7 @@ async fn two_thousand_random_histories_end_in_the_projection_of_the_truth() {
         ledger.note(&sent, answer);
     }
 
-    let bound = Duration::from_secs(60);
+    let bound = Duration::from_secs(120);
     wait_for("every order to end as the truth says", bound, async || {
         let all = Outcome::all(&stage).await;
         let mut wrong = orders.iter().filter_map(|(code, histories)| {
