@@ -45,7 +45,9 @@ folder="$RUN_FOLDER"
 service="deploy/local/service.sh"
 
 say "building (release)"
-run_step cargo build --quiet --release -p lunas-ingest -p lunas-worker
+# The programs that run.sh builds too, so that what is compiled serves both.
+run_step cargo build --quiet --release -p lunas-ingest -p lunas-worker -p lunas-scheduler \
+  -p lunas-api -p lunas-ops
 # Apart from the services: built together, they would get the fault points of the tests.
 run_step cargo build --quiet --release -p lunas-tests --bin lunas-bench
 

@@ -12,6 +12,7 @@ use shared::telemetry::metrics::names;
 use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 
+use super::cpu::{Cost, Reading, Servers};
 use super::lab::Lab;
 use super::process::Service;
 use super::workload::{self, Notice};
@@ -35,6 +36,8 @@ pub(super) struct WorkerRun {
     pub(super) peak_mib: f64,
     /// Notifications in one transaction, on average.
     pub(super) batch: f64,
+    /// Processor time; of the service, that of the first worker.
+    pub(super) cost: Cost,
 }
 
 /// Fills the queue, lets `count` workers empty it into the database, and checks the result.
@@ -52,7 +55,8 @@ pub(super) async fn by_workers(
                 .await?,
         );
     }
-    let run = watch(&workers, notices.len()).await?;
+    let servers = Servers::find(&lab.options)?;
+    let run = watch(&workers, &servers, notices.len()).await?;
     for worker in workers {
         worker.stop().await?;
     }
@@ -61,7 +65,7 @@ pub(super) async fn by_workers(
 }
 
 /// The rate from the first look that sees something committed to the one that sees all of it.
-async fn watch(workers: &[Service], all: usize) -> anyhow::Result<WorkerRun> {
+async fn watch(workers: &[Service], servers: &Servers, all: usize) -> anyhow::Result<WorkerRun> {
     let until = Instant::now() + PATIENCE;
     let mut first = None;
     loop {
@@ -71,11 +75,17 @@ async fn watch(workers: &[Service], all: usize) -> anyhow::Result<WorkerRun> {
         }
         let now = Instant::now();
         if settled > 0.0 && first.is_none() {
-            first = Some((settled, now, workers[0].usage()?));
+            first = Some((
+                settled,
+                now,
+                workers[0].usage()?,
+                servers.read(workers[0].pid())?,
+            ));
         }
         if settled >= all as f64 {
-            let (already, since, usage) = first.unwrap_or((0.0, now, workers[0].usage()?));
+            let read: Reading = servers.read(workers[0].pid())?;
             let after = workers[0].usage()?;
+            let (already, since, usage, read_first) = first.unwrap_or((0.0, now, after, read));
             let batches = workers[0]
                 .metric(&format!("{}_count", names::BATCH_MESSAGES))
                 .await?;
@@ -87,6 +97,7 @@ async fn watch(workers: &[Service], all: usize) -> anyhow::Result<WorkerRun> {
                 cores: after.cores_since(&usage),
                 peak_mib: after.peak_mib,
                 batch: messages / batches,
+                cost: read_first.cost(&read, (settled - already) as usize),
             });
         }
         ensure!(now < until, "the workers settled {settled} of {all}");
@@ -100,7 +111,7 @@ pub(super) async fn set_based(
     lab: &Lab,
     database: &str,
     notices: &[Notice],
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<(f64, Cost)> {
     let store = lab.store(database, TASKS as u32)?;
     let items: Vec<Item> = workload::bodies(notices)
         .iter()
@@ -115,6 +126,8 @@ pub(super) async fn set_based(
     };
     // Connections are opened before the clock runs.
     futures::future::try_join_all((0..TASKS).map(|_| store.probe())).await?;
+    let servers = Servers::find(&lab.options)?;
+    let before = servers.read(Some(std::process::id()))?;
     let since = Instant::now();
     futures::future::try_join_all((0..TASKS).map(|_| async {
         while let Some(batch) = next() {
@@ -124,9 +137,10 @@ pub(super) async fn set_based(
     }))
     .await?;
     let per_s = notices.len() as f64 / since.elapsed().as_secs_f64();
+    let cost = before.cost(&servers.read(Some(std::process::id()))?, notices.len());
     store.close().await;
     check(lab, database, notices.len()).await?;
-    Ok(per_s)
+    Ok((per_s, cost))
 }
 
 fn item(body: &str) -> anyhow::Result<Item> {

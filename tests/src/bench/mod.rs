@@ -15,6 +15,7 @@ mod million;
 
 mod report;
 
+mod cpu;
 mod lab;
 mod load;
 mod machine;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apply::WorkerRun;
+use cpu::Cost;
 use ingest::IngestFigures;
 use lab::Lab;
 use lag::LagFigures;
@@ -162,7 +164,9 @@ struct ApplyFigures {
     one: WorkerRun,
     two: WorkerRun,
     tx_per_webhook: f64,
+    tx_cost: Cost,
     set_based: f64,
+    set_based_cost: Cost,
 }
 
 /// Measures, prints the table, writes the file.
@@ -231,7 +235,8 @@ async fn applying(lab: &Lab) -> anyhow::Result<ApplyFigures> {
     let sizes = lab.options.sizes();
     let notices = workload::sequence(0..sizes.paid);
     let singly = workload::sequence(0..sizes.paid_singly);
-    let (mut one, mut two, mut set_based, mut tx) = (vec![], vec![], vec![], vec![]);
+    let (mut one, mut two) = (vec![], vec![]);
+    let (mut set_based, mut tx) = (vec![], vec![]);
     for _ in 0..sizes.rounds {
         one.push(by_workers(lab, 1, &notices).await?);
         lab.fresh_database("bench_apply").await?;
@@ -241,12 +246,21 @@ async fn applying(lab: &Lab) -> anyhow::Result<ApplyFigures> {
         tx.push(pgbench::run(lab, "bench_apply", &singly).await?);
     }
     lab.drop_database("bench_apply").await?;
+    let (set_based, set_based_cost) = typical_rate(&set_based);
+    let (tx_per_webhook, tx_cost) = typical_rate(&tx);
     Ok(ApplyFigures {
         one: typical(&one),
         two: typical(&two),
-        tx_per_webhook: median(&tx),
-        set_based: median(&set_based),
+        tx_per_webhook,
+        tx_cost,
+        set_based,
+        set_based_cost,
     })
+}
+
+fn typical_rate(runs: &[(f64, Cost)]) -> (f64, Cost) {
+    let (rates, costs): (Vec<f64>, Vec<Cost>) = runs.iter().copied().unzip();
+    (median(&rates), Cost::median(&costs))
 }
 
 async fn by_workers(lab: &Lab, count: usize, notices: &[Notice]) -> anyhow::Result<WorkerRun> {
@@ -279,6 +293,7 @@ fn typical(runs: &[WorkerRun]) -> WorkerRun {
         per_s: of(|run| run.per_s),
         cores: of(|run| run.cores),
         batch: of(|run| run.batch),
+        cost: Cost::median(&runs.iter().map(|run| run.cost).collect::<Vec<_>>()),
         peak_mib: runs.iter().map(|run| run.peak_mib).fold(0.0, f64::max),
     }
 }

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::apply::check;
+use super::cpu::{Cost, Servers};
 use super::lab::Lab;
 use super::workload::{self, Notice};
 
@@ -31,7 +32,11 @@ COMMIT;
 ";
 
 /// Notifications committed per second.
-pub(super) async fn run(lab: &Lab, database: &str, notices: &[Notice]) -> anyhow::Result<f64> {
+pub(super) async fn run(
+    lab: &Lab,
+    database: &str,
+    notices: &[Notice],
+) -> anyhow::Result<(f64, Cost)> {
     let each = notices.len() / CLIENTS;
     ensure!(
         each * CLIENTS == notices.len(),
@@ -40,6 +45,8 @@ pub(super) async fn run(lab: &Lab, database: &str, notices: &[Notice]) -> anyhow
     load_input(lab, database, notices).await?;
     let script = lab.options.logs.join("one_per_transaction.sql");
     std::fs::write(&script, SCRIPT)?;
+    let servers = Servers::find(&lab.options)?;
+    let before = servers.read(None)?;
     let output = tokio::process::Command::new(&lab.options.pgbench)
         .args([
             "-n", "-M", "prepared", "-c", "8", "-j", "2", "-D", "k=0", "-t",
@@ -51,6 +58,7 @@ pub(super) async fn run(lab: &Lab, database: &str, notices: &[Notice]) -> anyhow
         .output()
         .await
         .context("running pgbench")?;
+    let cost = before.cost(&servers.read(None)?, notices.len());
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),
@@ -68,7 +76,7 @@ pub(super) async fn run(lab: &Lab, database: &str, notices: &[Notice]) -> anyhow
         })
         .context("pgbench printed no rate")?;
     check(lab, database, notices.len()).await?;
-    Ok(per_s)
+    Ok((per_s, cost))
 }
 
 async fn load_input(lab: &Lab, database: &str, notices: &[Notice]) -> anyhow::Result<()> {

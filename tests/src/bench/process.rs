@@ -53,6 +53,11 @@ impl Service {
         Ok(service)
     }
 
+    /// Its process id.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// What it uses.
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(self.child.id().context("the process has ended")?)
@@ -133,18 +138,35 @@ impl Usage {
     }
 }
 
-fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+/// Processor time of a process and of all its children, those that have ended included (the
+/// backends of a PostgreSQL server).
+pub(super) fn cpu_with_children(pid: u32) -> anyhow::Result<f64> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let children = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    // One that ends right now is missed by both; it is a small part.
+    let running: f64 = children.filter_map(|pid| cpu_seconds(pid).ok()).sum();
+    Ok(times(pid, &[11, 12, 13, 14])? + running)
+}
+
+/// Processor time of a process, in user space and in the kernel.
+pub(super) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    times(pid, &[11, 12])
+}
+
+/// The sum of fields of `/proc/<pid>/stat`, counted from the one after the name: 11 and 12 are the
+/// process's own times, 13 and 14 those of children that have ended.
+fn times(pid: u32, fields: &[usize]) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; what follows it does not.
     let (_, rest) = stat
         .rsplit_once(')')
         .context("no name in /proc/<pid>/stat")?;
-    let ticks = |index: usize| {
-        rest.split_whitespace()
-            .nth(index)
-            .and_then(|text| text.parse::<f64>().ok())
-    };
-    // Fields 14 and 15 of the line are 11 and 12 after the name.
-    let used = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
-    Ok(used.context("no times in /proc/<pid>/stat")? / TICKS)
+    let values: Vec<f64> = rest
+        .split_whitespace()
+        .map(|text| text.parse().unwrap_or_default())
+        .collect();
+    let ticks: f64 = fields.iter().filter_map(|field| values.get(*field)).sum();
+    Ok(ticks / TICKS)
 }

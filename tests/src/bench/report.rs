@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Figures;
+use super::cpu::Cost;
 use super::machine::Machine;
 use super::stats::Round;
 
@@ -77,12 +78,50 @@ fn round(round: &Round) -> String {
     )
 }
 
+/// Processor time per notification, which says where the time goes.
+fn cost_lines(f: &Figures) -> Vec<Line> {
+    let line = |what, cost: &Cost| Line {
+        what,
+        figure: format!("{:.0} us in the program", cost.service_us),
+        limit: format!(
+            "PostgreSQL {:.0}, RabbitMQ {:.0}",
+            cost.postgres_us, cost.rabbitmq_us
+        ),
+        ratio: None,
+        target: None,
+    };
+    let mut lines = Vec::new();
+    if let Some(i) = &f.ingest {
+        lines.push(line("d  CPU per notification: raw publisher", &i.raw_cost));
+        lines.push(line("d  CPU per notification: ingest", &i.cost));
+    }
+    if let Some(a) = &f.apply {
+        lines.push(line(
+            "d  CPU per notification: one per transaction",
+            &a.tx_cost,
+        ));
+        lines.push(line(
+            "d  CPU per notification: set-based",
+            &a.set_based_cost,
+        ));
+        lines.push(line("d  CPU per notification: one worker", &a.one.cost));
+    }
+    if let Some(million) = &f.million {
+        lines.push(line(
+            "d  CPU per notification: the same, a million",
+            &million.cost,
+        ));
+    }
+    lines
+}
+
 fn lines(f: &Figures) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(ingest_lines(f));
     lines.extend(apply_lines(f));
     lines.extend(lag_lines(f));
     lines.extend(process_lines(f));
+    lines.extend(cost_lines(f));
     lines
 }
 
@@ -280,6 +319,8 @@ pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
             "steady_p99_ms": i.steady.p99_ms,
             "raw_steady_p99_ms": i.raw_steady.p99_ms,
             "ingest_cores": i.cores,
+            "ingest_cpu": i.cost,
+            "raw_cpu": i.raw_cost,
         }));
     }
     if let Some(a) = &f.apply {
@@ -292,6 +333,9 @@ pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
             "apply_vs_setbased": a.one.per_s / a.set_based,
             "apply_batch": a.one.batch,
             "worker_cores": a.one.cores,
+            "worker_cpu": a.one.cost,
+            "setbased_cpu": a.set_based_cost,
+            "tx_cpu": a.tx_cost,
         }));
     }
     if let Some(million) = &f.million {
