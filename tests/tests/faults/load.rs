@@ -8,20 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lunas_tests::harness::{
-    BOUND, Expect, Fleet, Ledger, Method, Payment, Signed, Stage, post_bytes, try_wait_for,
-    wait_for,
+    BOUND, Expect, Fleet, Ledger, Method, Payment, Signed, Stage, post_bytes, wait_for,
 };
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// What every order costs.
 pub(crate) const AMOUNT: i64 = 150_000;
 /// Customers who pay side by side.
 const CLIENTS: usize = 8;
-/// A client begins with its next order this long after the one before, so that load lasts while
-/// servers die and return; without a pause two thousand messages would be through in a second.
-const PACE: Duration = Duration::from_millis(20);
 /// A notification gets its 200 within this time, whatever happens to the fleet meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Time between two tries of a notification.
@@ -55,6 +51,15 @@ pub(crate) struct Answers {
     pub(crate) slowest: Duration,
 }
 
+impl Answers {
+    /// Whether there were no answers but these.
+    pub(crate) fn only(&self, expected: &[u16]) -> bool {
+        self.by_status
+            .keys()
+            .all(|status| expected.contains(status))
+    }
+}
+
 /// What load left when it ended.
 pub(crate) struct Sent {
     ledger: Ledger,
@@ -65,8 +70,9 @@ pub(crate) struct Sent {
 }
 
 impl Load {
-    /// Makes `orders` orders and lets customers begin to pay them. `url` is where notifications go.
-    pub(crate) async fn start(stage: &Stage, url: &str, orders: usize) -> Self {
+    /// Makes `orders` orders and lets customers pay them, evenly over that time, so that load
+    /// lasts while servers die and return. `url` is where notifications go.
+    pub(crate) async fn start(stage: &Stage, url: &str, orders: usize, over: Duration) -> Self {
         insert_orders(stage, orders).await;
         let shared = Arc::new(Shared {
             url: url.to_owned(),
@@ -77,16 +83,22 @@ impl Load {
             answers: Mutex::default(),
         });
         let mut clients = JoinSet::new();
+        let pace = over * u32::try_from(CLIENTS).unwrap() / u32::try_from(orders).unwrap();
         for _ in 0..CLIENTS {
-            clients.spawn(pay(shared.clone()));
+            clients.spawn(pay(shared.clone(), pace));
         }
         Self { shared, clients }
     }
 
     /// Waits until so many more notifications than now got a 200.
     pub(crate) async fn more(&self, count: usize) {
+        self.more_within(count, BOUND).await;
+    }
+
+    /// The same with another bound.
+    pub(crate) async fn more_within(&self, count: usize, bound: Duration) {
         let goal = self.accepted() + count;
-        wait_for("more notifications to be accepted", BOUND, async || {
+        wait_for("more notifications to be accepted", bound, async || {
             let accepted = self.accepted();
             (accepted >= goal).then_some(()).ok_or(format!(
                 "{accepted} of {goal}: {:?}",
@@ -120,6 +132,15 @@ impl Load {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
+    /// Waits until every order is paid and ends.
+    pub(crate) async fn all(self) -> Sent {
+        wait_for("every order to be begun", PATIENCE, async || {
+            self.shared.begun.load(Ordering::SeqCst) == self.shared.orders
+        })
+        .await;
+        self.end().await
+    }
+
     /// No new orders; what was begun goes on until it has its 200.
     pub(crate) async fn end(mut self) -> Sent {
         self.shared.stop.cancel();
@@ -142,7 +163,7 @@ impl Sent {
         let pool = stage.pool();
         self.ledger.wait_until_recorded(pool, bound).await;
         let orders = i64::try_from(self.orders).unwrap();
-        let paid = try_wait_for(bound, async || {
+        wait_for("every order to be paid", bound, async || {
             let paid: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM orders o JOIN payments p ON p.order_id = o.id
                  WHERE o.status = 'PAID' AND p.status = 'settlement' AND p.paid_at IS NOT NULL
@@ -154,8 +175,8 @@ impl Sent {
             (paid == orders)
                 .then_some(())
                 .ok_or(format!("{paid} of {orders} orders are paid"))
-        });
-        paid.await.unwrap();
+        })
+        .await;
         let announced: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT count(*), count(DISTINCT order_code) FROM domain_events
              WHERE event_type = 'order.paid' AND order_code LIKE 'LNS-A%'",
@@ -186,10 +207,10 @@ impl Sent {
 }
 
 /// One after the other, a payment begins and is paid.
-async fn pay(shared: Arc<Shared>) -> Ledger {
+async fn pay(shared: Arc<Shared>, pace: Duration) -> Ledger {
     let client = reqwest::Client::builder().timeout(HANG_UP).build().unwrap();
     let mut ledger = Ledger::new();
-    let mut pace: Interval = interval(PACE);
+    let mut pace = interval(pace);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pace.tick().await;

@@ -8,4 +8,11 @@
 
 mod load;
 
+mod broker_down;
+mod database_down;
+mod ingest_killed;
+mod lines_cut;
+mod poison;
+mod stopped;
+
 mod worker_killed;

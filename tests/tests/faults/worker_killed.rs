@@ -37,7 +37,7 @@ async fn dies_under_load(fault: &str) {
     let stage = Stage::new().await;
     let fleet = Fleet::builder(&stage).ingest(1).faulty_worker(fault);
     let mut fleet = fleet.start().await;
-    let load = Load::start(&stage, &fleet.webhook_url(), 400).await;
+    let load = Load::start(&stage, &fleet.webhook_url(), 400, Duration::from_secs(8)).await;
     assert_aborted(&mut fleet).await;
     fleet.start(Kind::Worker, &[]).await;
     load.more(100).await;
@@ -50,7 +50,7 @@ async fn dies_under_load(fault: &str) {
 async fn workers_killed_again_and_again_under_load_lose_nothing() {
     let stage = Stage::new().await;
     let mut fleet = Fleet::builder(&stage).ingest(1).workers(2).start().await;
-    let load = Load::start(&stage, &fleet.webhook_url(), 2_000).await;
+    let load = Load::start(&stage, &fleet.webhook_url(), 1_000, Duration::from_secs(10)).await;
     for killed in 0..5 {
         load.more(40).await;
         fleet.worker(killed).kill9().await;
@@ -76,7 +76,7 @@ async fn dies_with_dead_letters(fault: &str) {
     let stage = Stage::new().await;
     let fleet = Fleet::builder(&stage).ingest(1).faulty_worker(fault);
     let mut fleet = fleet.start().await;
-    let load = Load::start(&stage, &fleet.webhook_url(), 400).await;
+    let load = Load::start(&stage, &fleet.webhook_url(), 400, Duration::from_secs(8)).await;
     let mut dollars = Vec::new();
     for number in 0..6 {
         let payment = Payment::new(Method::Card, &format!("USD-{number}"), AMOUNT);
@@ -112,7 +112,7 @@ async fn a_worker_that_dies_after_publishing_to_a_delay_queue_links_the_order_al
         .ingest(1)
         .faulty_worker("worker.published=abort");
     let mut fleet = fleet.start().await;
-    let load = Load::start(&stage, &fleet.webhook_url(), 400).await;
+    let load = Load::start(&stage, &fleet.webhook_url(), 400, Duration::from_secs(8)).await;
     let early = Payment::new(Method::Qris, "EARLY", AMOUNT).settlement();
     let answer = early.post(&fleet.webhook_url()).await.unwrap();
     assert_aborted(&mut fleet).await;
