@@ -10,6 +10,7 @@ mod load;
 
 mod broker_down;
 mod database_down;
+mod everything;
 mod ingest_killed;
 mod lines_cut;
 mod poison;
