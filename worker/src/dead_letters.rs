@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use shared::broker::Delivery;
 use shared::dead_letters::{keep, measure};
-use shared::domain::outcome::{Class, Classify, Failure};
 use shared::fault;
 use shared::store::Store;
 
-use crate::batch::{Applier, GiveBack};
+use crate::batch::{Applier, GiveBack, unless_silent};
 use crate::lane::Role;
 
 /// Pause before letters that the database refuses in every form are met again.
@@ -46,7 +45,7 @@ impl DeadLetters {
 impl Role for DeadLetters {
     async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
         loop {
-            match keep(self.applier.store(), group).await {
+            match unless_silent(keep(self.applier.store(), group)).await {
                 Ok(kept) if kept.refused.is_empty() => {
                     fault::point("keeper.kept").await;
                     return Ok(());
@@ -67,11 +66,7 @@ impl Role for DeadLetters {
                     return Err(GiveBack);
                 }
                 // Whatever the class: a dead letter is never given up, so the keeper waits.
-                Err(error) => match error.classify() {
-                    Class::Wait | Class::Retry | Class::Dead(_) => {
-                        self.applier.wait(&Failure::from(error)).await?;
-                    }
-                },
+                Err(failure) => self.applier.wait(&failure).await?,
             }
         }
     }
