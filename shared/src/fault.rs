@@ -78,6 +78,10 @@ mod armed {
     }
 
     /// The fault that `LUNAS_FAULT` names, if any.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "not a setting: exists in the test suite's builds only"
+    )]
     pub(super) fn fault() -> Option<&'static Fault> {
         static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
         FAULT

@@ -2,6 +2,10 @@
 //!
 //! Needs `LUNAS_TEST_AMQP_URL` (`amqp://user:password@host:port/...`) and `LUNAS_TEST_RABBIT_API`
 //! (`http://user:password@host:port`); `tests/run.sh` sets them.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test looks at servers from outside, past the product's one way"
+)]
 
 // The attribute is what tells clippy that this is test code.
 #[cfg(test)]

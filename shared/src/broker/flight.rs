@@ -125,6 +125,10 @@ impl Flight {
             immediate: false,
         };
         let properties = envelope.headers.properties();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one publish: exclusive channel, confirm awaited below"
+        )]
         let confirm = channel
             .basic_publish(
                 route.exchange,

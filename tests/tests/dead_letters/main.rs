@@ -1,6 +1,10 @@
 //! Dead letters and the operators' command line, on real servers: what the keeper keeps, what
 //! `lunas` says and does about it.
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a test looks at servers from outside, past the product's one way"
+)]
+#![allow(
     clippy::unwrap_used,
     reason = "the helpers of tests may panic as tests may"
 )]
