@@ -1,7 +1,7 @@
 //! A player: takes orders through everything that can happen to them, by the front door.
 //!
 //! The simulator charges, pays and notifies; ingest, queue, worker and PostgreSQL do the rest.
-//! [`play`] runs every story of [`story`] for several orders at once, waits for each order's
+//! [`play`] runs every story of `story` for several orders at once, waits for each order's
 //! end, lets everything settle, reads it all again and answers a [`Report`]. It judges by what the
 //! shop's API, the database and the broker say, never by what the fleet claims of itself.
 

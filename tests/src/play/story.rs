@@ -218,6 +218,6 @@ impl Story {
         if check(account) {
             return Ok(());
         }
-        Err(format!("must show {words}, is {account:?}"))
+        Err(format!("must show {words}; there was: {account}"))
     }
 }
