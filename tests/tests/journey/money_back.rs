@@ -52,6 +52,27 @@ async fn partial_refunds_add_up_to_a_refund() {
 }
 
 #[tokio::test]
+async fn partial_refunds_that_do_not_say_how_much_add_up_all_the_same() {
+    let shop = Shop::open().await;
+    // Such bodies are all alike: the second refund looks like a repetition of the first.
+    shop.trick(json!({"on": ["partial_refund"], "omit": ["refunds", "refund_amount"]}))
+        .await;
+    paid_by_gopay(&shop, "LNS-1", 50_000).await;
+    for (deliveries, so_far) in [(1, 12_000), (2, 24_000)] {
+        let refund = json!({"amount": 12_000, "confirm": "never"});
+        shop.step("LNS-1", "refund", refund).await;
+        shop.until_verdicts(
+            "LNS-1",
+            &[("applied", 1), ("applied", 1), ("applied", deliveries)],
+        )
+        .await;
+        let transaction = shop.transaction_row("LNS-1").await;
+        assert_eq!(transaction["refunded_amount"], so_far);
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn a_reversal_takes_a_paid_order_down_after_the_gateway_confirms_it() {
     let shop = Shop::open().await;
     let methods = [

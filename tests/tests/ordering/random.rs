@@ -31,10 +31,11 @@ async fn two_thousand_random_histories_end_in_the_projection_of_the_truth() {
         .await;
     let (url, client) = (fleet.webhook_url(), reqwest::Client::new());
     let orders = orders(&mut rng);
-    for (code, histories) in &orders {
+    let inserts = stream::iter(&orders).for_each_concurrent(8, async |(code, histories)| {
         OrderRow::pending(code, ASKED).insert(stage.pool()).await;
         histories.iter().for_each(|history| truth.learn(history));
-    }
+    });
+    inserts.await;
     let arrivals = arrivals(&orders, &mut rng);
     let posts = stream::iter(&arrivals).map(async |(history, step)| {
         let sent = history.notification(*step);

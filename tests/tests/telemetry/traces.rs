@@ -30,8 +30,7 @@ async fn one_trace_leads_from_the_request_through_the_queue_to_the_outgoing_even
     for event in &events {
         assert_one_trace(&spans, event);
     }
-    let traces: std::collections::BTreeSet<&str> =
-        events.iter().map(|event| trace_of(event)).collect();
+    let traces: std::collections::BTreeSet<&str> = events.iter().map(trace_of).collect();
     assert_eq!(traces.len(), 3, "each notification has a trace of its own");
 }
 

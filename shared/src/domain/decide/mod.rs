@@ -189,7 +189,9 @@ fn notified(
     repeated: bool,
 ) -> Option<Decision> {
     let from = current.map(|known| known.state);
-    if repeated && !from.is_some_and(|from| needs_confirm_again(from, state)) {
+    // The same words twice may be two partial refunds when they do not say how much.
+    let amount_unsaid = kind == Edge::Confirm && from == Some(state);
+    if repeated && !amount_unsaid && !from.is_some_and(|from| needs_confirm_again(from, state)) {
         return Some(Decision::Same);
     }
     let ask = match kind {
