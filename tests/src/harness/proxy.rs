@@ -46,6 +46,8 @@ struct Line {
     mode: watch::Sender<Mode>,
     /// Each change resets every connection that is open then.
     cuts: watch::Sender<u64>,
+    /// Each change silences every connection that is open then.
+    mutes: watch::Sender<u64>,
     /// Bytes that may still pass before the line is cut, by direction.
     allowance: [AtomicU64; 2],
     passed: [AtomicU64; 2],
@@ -60,6 +62,7 @@ impl Proxy {
             server: server.to_owned(),
             mode: watch::Sender::new(Mode::Forward),
             cuts: watch::Sender::new(0),
+            mutes: watch::Sender::new(0),
             allowance: [AtomicU64::new(UNLIMITED), AtomicU64::new(UNLIMITED)],
             passed: [AtomicU64::new(0), AtomicU64::new(0)],
             opened: AtomicU64::new(0),
@@ -92,6 +95,12 @@ impl Proxy {
     /// Lets no byte pass, without a word to either side, as a network does that drops packets.
     pub fn stall(&self) {
         self.line.mode.send_replace(Mode::Stall);
+    }
+
+    /// No byte passes any more on connections that are open, for good and without a word to either
+    /// side, as when a host vanishes; new ones work.
+    pub fn mute(&self) {
+        self.line.mutes.send_modify(|count| *count += 1);
     }
 
     /// Resets every open connection and refuses new ones, as a server does that is down.
@@ -164,6 +173,7 @@ async fn accept(first: TcpListener, addr: SocketAddr, line: Arc<Line>) {
 /// Carries one connection until it ends by itself or is cut.
 async fn carry(mut client: TcpStream, line: Arc<Line>) {
     let mut cuts = line.cuts.subscribe();
+    let mut mutes = line.mutes.subscribe();
     let server = tokio::select! {
         server = TcpStream::connect(&line.server) => server,
         _ = cuts.changed() => Err(std::io::ErrorKind::ConnectionReset.into()),
@@ -182,8 +192,14 @@ async fn carry(mut client: TcpStream, line: Arc<Line>) {
                 pump(from_server, to_client, Direction::ToClient, &line),
             )
         };
+        let ends = async {
+            tokio::select! {
+                _ = both => {}
+                _ = mutes.changed() => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = both => false,
+            () = ends => false,
             _ = cuts.changed() => true,
         }
     };

@@ -14,6 +14,7 @@ mod everything;
 mod ingest_killed;
 mod lines_cut;
 mod poison;
+mod replayed;
 mod stopped;
 
 mod worker_killed;

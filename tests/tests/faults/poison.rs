@@ -30,7 +30,8 @@ async fn poison_of_every_kind_is_a_dead_letter_with_its_reason_among_a_thousand_
         accepted.push(sent);
         load.more(10).await;
     }
-    for (reason, headers, body) in poisoned_messages() {
+    let unknown = Payment::new(Method::Gopay, "P-ENVELOPE", AMOUNT).pending();
+    for (reason, headers, body) in poisoned_messages(&unknown) {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let broker = stage.broker();
         broker
@@ -42,6 +43,7 @@ async fn poison_of_every_kind_is_a_dead_letter_with_its_reason_among_a_thousand_
     let mut sent = load.all().await;
     sent.note(&taken.pending(), Some(200));
     sent.note(&taken.settlement(), Some(200));
+    sent.note(&unknown, None);
     for notification in &accepted {
         sent.note(notification, None);
     }
@@ -86,7 +88,7 @@ fn noise() -> String {
 type Poison = (&'static str, Vec<(&'static str, String)>, Vec<u8>);
 
 /// What only a mistake or an intruder puts into the queue.
-fn poisoned_messages() -> Vec<Poison> {
+fn poisoned_messages(good: &Signed) -> Vec<Poison> {
     let ours = |version: &str| {
         vec![
             ("x-lunas-version", version.to_owned()),
@@ -95,7 +97,6 @@ fn poisoned_messages() -> Vec<Poison> {
             ("x-lunas-attempt", "1".to_owned()),
         ]
     };
-    let good = Payment::new(Method::Gopay, "P-ENVELOPE", AMOUNT).pending();
     let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
     vec![
         ("undecodable_body", ours("1"), b"not JSON".to_vec()),
