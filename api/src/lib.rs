@@ -1,8 +1,8 @@
 //! The fleet's HTTP API: orders for the shop, everything for operators, on two listeners.
 //!
-//! A request passes [`listener`], the limits of [`router`] and the [`guard`] before a handler in
-//! [`shop`] or [`admin`] sees it; handlers read through [`reading`], and whatever fails becomes a
-//! [`problem`] document. What orders mean is decided in `shared`, and so is all SQL.
+//! A request passes `listener`, the limits of `router` and the `guard` before a handler in
+//! `shop` or `admin` sees it; handlers read through `reading`, and whatever fails becomes a
+//! `problem` document. What orders mean is decided in `shared`, and so is all SQL.
 
 mod listener;
 

@@ -46,7 +46,7 @@ start_fleet() {
 
   say "starting the simulator and the fleet"
   start_process midtrans-sim "port_answers ${SIM_URL##*:}" "$bin/midtrans-sim" --addr "${SIM_URL#http://}" \
-    --server-key "$key" --notify-url "$INGEST_URL/webhooks/midtrans" --time-scale 600
+    --server-key "$key" --notify-url "$INGEST_URL/webhooks/midtrans" --time-scale 600 --expiry-scale 1
   start_service ingest lunas-ingest
   for number in 1 2; do start_service "worker-$number" lunas-worker; done
   start_service scheduler lunas-scheduler
@@ -88,7 +88,7 @@ show_places() {
 
   notifications  $INGEST_URL/webhooks/midtrans
   shop API       $API_URL        token $SHOP_TOKEN
-  operators      $ADMIN_URL/console        token $OPERATOR_TOKEN
+  operators      $ADMIN_URL/admin/summary        token $OPERATOR_TOKEN
   simulator      $SIM_URL/sim
   database       $DATABASE_URL
   broker         $AMQP_URL

@@ -81,8 +81,8 @@ fi
 export DATABASE_URL AMQP_URL
 
 say "preparing database and broker"
-run_step "$bin/lunas" migrate
-run_step "$bin/lunas" topology declare
+run_step "$bin/lunas" migrate >"$folder/logs/prepare.log"
+run_step "$bin/lunas" topology declare >>"$folder/logs/prepare.log"
 
 start_fleet
 say "playing orders"

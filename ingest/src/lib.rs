@@ -1,7 +1,7 @@
 //! The thin HTTP edge for notifications: verify, publish, answer.
 //!
-//! A notification follows the modules in this order: [`connection`] reads it, [`webhook`] verifies
-//! it and asks the broker, [`answer`] says what Midtrans hears. There is no database on this path,
+//! A notification follows the modules in this order: `connection` reads it, `webhook` verifies
+//! it and asks the broker, `answer` says what Midtrans hears. There is no database on this path,
 //! and no topology is declared: ingest may only publish, and what is unroutable gets a 502.
 
 mod listener;

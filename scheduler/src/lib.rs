@@ -1,8 +1,8 @@
 //! What one process of the fleet does for all of them: the leader's duties.
 //!
-//! Any number of schedulers run; [`leadership`] makes one of them the leader, by a lease in the
-//! database, and ends its term when the lease cannot be renewed. A leader has duties: [`relay`]
-//! publishes what waits in the outbox, [`upkeep`] keeps partitions ahead of time. [`watch`] runs
+//! Any number of schedulers run; `leadership` makes one of them the leader, by a lease in the
+//! database, and ends its term when the lease cannot be renewed. A leader has duties: `relay`
+//! publishes what waits in the outbox, `upkeep` keeps partitions ahead of time. `watch` runs
 //! in standbys too, so that a fleet without a leader is still measured.
 
 mod leadership;

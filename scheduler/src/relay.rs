@@ -48,6 +48,7 @@ pub(crate) async fn run(store: Store, publisher: Publisher, term: &Term) {
         publisher,
         term,
         unmarked: Vec::new(),
+        troubled: false,
     };
     let mut backoff = Backoff::new(FIRST_PAUSE);
     while !term.ending.is_cancelled() {
@@ -87,7 +88,7 @@ enum Pass {
 enum RelayError {
     #[error("the outbox could not be read or marked")]
     Store(#[source] StoreError),
-    #[error("event {id} was not confirmed")]
+    #[error("event {id} was not confirmed by the broker")]
     Publish {
         id: i64,
         #[source]
@@ -96,6 +97,14 @@ enum RelayError {
 }
 
 impl RelayError {
+    /// Whether others would fail just as well; else it is this event's own affair.
+    const fn hits_all(&self) -> bool {
+        match self {
+            Self::Store(_) => true,
+            Self::Publish { source, .. } => !matches!(source, PublishError::Returned),
+        }
+    }
+
     const fn cause(&self) -> &'static str {
         match self {
             Self::Store(_) => "database",
@@ -111,6 +120,8 @@ struct Relay<'a> {
     /// Confirmed by the broker, not marked yet: an outage of the database alone publishes nothing
     /// twice.
     unmarked: Vec<i64>,
+    /// The last pass was stopped by something that hits every event.
+    troubled: bool,
 }
 
 impl Relay<'_> {
@@ -139,15 +150,23 @@ impl Relay<'_> {
     }
 
     /// Publishes them and keeps in mind what was confirmed; answers with a failure, if there was
-    /// one.
+    /// one. Begins nothing more after a failure that hits all; and after such a pass tries the
+    /// next with one event in flight, so that a broker in trouble is not asked 64 times in vain.
     async fn publish(&mut self, events: Vec<DomainEvent>) -> Option<RelayError> {
         let mut last_failure = None;
-        let (publisher, ending) = (&self.publisher, &self.term.ending);
+        let in_flight = if self.troubled { 1 } else { IN_FLIGHT };
+        let stopping = self.term.ending.child_token();
+        let publisher = &self.publisher;
         let mut ends = stream::iter(chains(events))
-            .map(|events| publish_chain(publisher, events, ending))
-            .buffer_unordered(usize::from(IN_FLIGHT));
+            .map(|events| publish_chain(publisher, events, &stopping))
+            .buffer_unordered(usize::from(in_flight));
+        self.troubled = false;
         while let Some((confirmed, failed)) = ends.next().await {
             self.unmarked.extend(confirmed);
+            if failed.as_ref().is_some_and(RelayError::hits_all) {
+                self.troubled = true;
+                stopping.cancel();
+            }
             last_failure = failed.or(last_failure);
         }
         last_failure
@@ -190,16 +209,16 @@ fn chains(events: Vec<DomainEvent>) -> Vec<Vec<DomainEvent>> {
     chains
 }
 
-/// Publishes one after the other, up to the first that fails or the end of the term; answers with
+/// Publishes one after the other, up to the first that fails or until told to stop; answers with
 /// the ids that were confirmed.
 async fn publish_chain(
     publisher: &Publisher,
     events: Vec<DomainEvent>,
-    ending: &CancellationToken,
+    stopping: &CancellationToken,
 ) -> (Vec<i64>, Option<RelayError>) {
     let mut confirmed = Vec::with_capacity(events.len());
     for event in &events {
-        if ending.is_cancelled() {
+        if stopping.is_cancelled() {
             break;
         }
         match publish_one(publisher, event).await {

@@ -4,4 +4,6 @@ pub mod harness;
 
 pub mod sim;
 
+pub mod play;
+
 pub mod bench;

@@ -1,21 +1,27 @@
 //! Applies a batch, and when it fails for one message's sake, splits it until that message stands
 //! alone. Waits out whatever is nobody's fault.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use shared::apply::{ApplyError, Item, Outcome, apply};
+use shared::apply::{Item, Outcome, apply};
 use shared::domain::ConfirmPolicy;
 use shared::domain::outcome::{Class, Classify, Failure};
 use shared::store::Store;
 use shared::telemetry::metrics;
+use tokio::time::timeout;
 
 use crate::gate::{Gate, Passage};
 
 /// After this long at the gate the messages in hand go back to the queue: the broker takes back
 /// what a consumer holds for too long, and would count that every time.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A database that has not finished a batch within this time has fallen silent. It would have cut
+/// off a statement that runs for too long itself.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// The messages in hand must go back: the worker stops, or the outage is long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +36,28 @@ pub struct Panicked(String);
 impl Classify for Panicked {
     fn classify(&self) -> Class {
         Class::Retry
+    }
+}
+
+/// No answer and no error: the line to the database, or the database, is frozen.
+#[derive(Debug, thiserror::Error)]
+#[error("the database has been silent for {} s", SILENCE.as_secs())]
+pub struct Silent;
+
+impl Classify for Silent {
+    fn classify(&self) -> Class {
+        Class::Wait
+    }
+}
+
+/// Waits for the database, but not for ever.
+pub async fn unless_silent<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    match timeout(SILENCE, work).await {
+        Ok(result) => result.map_err(Failure::from),
+        Err(_) => Err(Silent.into()),
     }
 }
 
@@ -107,9 +135,9 @@ impl Applier {
     }
 
     async fn apply_once(&self, part: &[Item]) -> Result<Vec<Outcome>, Failure> {
-        let work = AssertUnwindSafe(apply(&self.store, self.policy, part)).catch_unwind();
-        match work.await {
-            Ok(result) => result.map_err(|error: ApplyError| Failure::from(error)),
+        let work = unless_silent(apply(&self.store, self.policy, part));
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(result) => result,
             Err(panic) => Err(Panicked(panic_text(panic.as_ref())).into()),
         }
     }

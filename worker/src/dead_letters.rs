@@ -4,15 +4,30 @@
 use std::time::Duration;
 
 use shared::broker::Delivery;
-use shared::dead_letters::keep;
-use shared::domain::outcome::{Class, Classify, Failure};
+use shared::dead_letters::{keep, measure};
 use shared::fault;
+use shared::store::Store;
 
-use crate::batch::{Applier, GiveBack};
+use crate::batch::{Applier, GiveBack, unless_silent};
 use crate::lane::Role;
 
 /// Pause before letters that the database refuses in every form are met again.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often the gauge of what lies in dead letters is renewed.
+const MEASURE_PERIOD: Duration = Duration::from_secs(15);
+
+/// Renews the gauge of rupiah in dead letters until the task is dropped. A database that is away
+/// leaves it as it is: the gate reports that.
+pub async fn measure_for_ever(store: Store) {
+    let mut tick = tokio::time::interval(MEASURE_PERIOD);
+    loop {
+        tick.tick().await;
+        if let Err(error) = measure(&store).await {
+            tracing::debug!(%error, "dead letters not measured");
+        }
+    }
+}
 
 /// Keeps dead letters.
 #[derive(Clone)]
@@ -30,7 +45,7 @@ impl DeadLetters {
 impl Role for DeadLetters {
     async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
         loop {
-            match keep(self.applier.store(), group).await {
+            match unless_silent(keep(self.applier.store(), group)).await {
                 Ok(kept) if kept.refused.is_empty() => {
                     fault::point("keeper.kept").await;
                     return Ok(());
@@ -51,11 +66,7 @@ impl Role for DeadLetters {
                     return Err(GiveBack);
                 }
                 // Whatever the class: a dead letter is never given up, so the keeper waits.
-                Err(error) => match error.classify() {
-                    Class::Wait | Class::Retry | Class::Dead(_) => {
-                        self.applier.wait(&Failure::from(error)).await?;
-                    }
-                },
+                Err(failure) => self.applier.wait(&failure).await?,
             }
         }
     }

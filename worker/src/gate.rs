@@ -71,6 +71,12 @@ impl Gate {
         }
     }
 
+    /// Waits until the database is away.
+    pub async fn closed(&self) {
+        // The sender lives as long as this value, so waiting cannot fail.
+        let _ = self.open.subscribe().wait_for(|open| !open).await;
+    }
+
     /// Whether the database answered when it was last asked.
     pub fn is_open(&self) -> bool {
         *self.open.borrow()

@@ -2,6 +2,7 @@
 //! is settled. Several lanes of a role work side by side.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use shared::broker::{Consumer, ConsumerConnection, Delivery};
@@ -14,9 +15,7 @@ use crate::gate::{Gate, Passage};
 use crate::pace::{Pace, SUSPECT};
 
 /// A queue that is empty for this long has nothing suspicious at its head.
-const CALM: Duration = Duration::from_millis(300);
-/// A worker that stops works on what it has in hand for this long, then gives it back.
-const DRAIN_LIMIT: Duration = Duration::from_secs(12);
+const CALM: Duration = Duration::from_millis(200);
 
 /// What a lane does with deliveries.
 pub trait Role: Send + Sync + 'static {
@@ -51,139 +50,177 @@ pub struct Lane<R> {
     pub stop: CancellationToken,
 }
 
-/// Why a subscription ended.
-enum Ended {
-    Stopped,
-    PaceChanged,
-    GaveBack,
-}
+/// After a subscription: another one, or the end because the worker stops. What the consumer still
+/// holds then goes back when the process lets go of all its consumers at once: earlier it would
+/// only move on to a lane that is about to stop too, and count once more.
+type Next = ControlFlow<Option<Consumer>>;
 
 impl<R: Role> Lane<R> {
-    /// Runs until the worker stops.
-    pub async fn run(self) {
+    /// Runs until the worker stops. What the lane could not settle goes back with the consumer.
+    pub async fn run(self) -> Option<Consumer> {
         while !self.stop.is_cancelled() {
-            if !self.pace.is_full() && !self.options.leads {
-                tokio::select! {
-                    () = self.pace.full() => {}
-                    () = self.stop.cancelled() => return,
-                }
-            }
-            let ended = if self.pace.is_full() {
+            let next = if self.pace.is_full() {
                 self.full().await
-            } else {
+            } else if self.options.leads {
                 self.careful().await
+            } else {
+                tokio::select! {
+                    () = self.pace.full() => continue,
+                    () = self.stop.cancelled() => return None,
+                }
             };
-            match ended {
-                Ended::Stopped => return,
-                Ended::PaceChanged => {}
-                Ended::GaveBack => self.wait_for_database().await,
+            match next {
+                ControlFlow::Break(consumer) => return consumer,
+                ControlFlow::Continue(()) => self.wait_for_database().await,
             }
         }
+        None
     }
 
-    /// Takes what is waiting, up to a batch.
-    async fn full(&self) -> Ended {
+    /// Takes what is waiting, up to a batch, until something interrupts.
+    async fn full(&self) -> Next {
+        let _many = tokio::select! {
+            many = self.pace.many() => many,
+            () = self.stop.cancelled() => return ControlFlow::Break(None),
+        };
         let max = self.options.batch_max;
         // Twice a batch: the next one is here when the present one is committed.
         let prefetch = u16::try_from(max * 2).unwrap_or(u16::MAX);
         let mut consumer = self.connection.subscribe(self.options.queue, prefetch);
+        let mut all_acked = true;
         loop {
             let batch = tokio::select! {
-                batch = consumer.next_batch(max) => batch,
-                () = self.stop.cancelled() => return self.drain(consumer).await,
-            };
-            let Some(batch) = batch else {
-                return Ended::Stopped;
-            };
-            match self.settle(&batch).await {
-                Ok(()) if self.pace.is_full() => {}
-                Ok(()) => return close(consumer, Ended::PaceChanged).await,
-                Err(GiveBack) if !self.pace.is_full() => {
-                    return close(consumer, Ended::PaceChanged).await;
+                biased;
+                () = self.interrupted(), if !consumer.is_draining() => {
+                    consumer.drain().await;
+                    continue;
                 }
-                Err(GiveBack) => return close(consumer, Ended::GaveBack).await,
+                batch = consumer.next_batch(max) => batch,
+            };
+            let Some(batch) = batch else { break };
+            let work = self.settle(&batch, &mut all_acked);
+            if self.settle_or_drain(work, &mut consumer).await.is_err() {
+                break;
             }
         }
+        self.end(consumer).await
     }
 
     /// One message in hand at a time, until one comes that never came back, or none comes.
-    async fn careful(&self) -> Ended {
+    async fn careful(&self) -> Next {
+        let _single = tokio::select! {
+            single = self.pace.single() => single,
+            () = self.stop.cancelled() => return ControlFlow::Break(None),
+        };
         let mut consumer = self.connection.subscribe(self.options.queue, 1);
+        tokio::select! {
+            () = consumer.ready() => {}
+            () = self.stop.cancelled() => {}
+        }
         loop {
-            let batch = tokio::select! {
-                batch = timeout(CALM, consumer.next_batch(1)) => batch,
-                () = self.stop.cancelled() => return self.drain(consumer).await,
+            let next = tokio::select! {
+                next = timeout(CALM, consumer.next_batch(1)) => next,
+                () = self.stop.cancelled() => Ok(None),
             };
-            let calm = match batch {
+            let calm = match next {
                 Err(_) => true,
-                Ok(None) => return Ended::Stopped,
+                Ok(None) => break,
                 Ok(Some(batch)) => {
-                    if self.settle_alone(&batch).await.is_err() {
-                        return close(consumer, Ended::GaveBack).await;
+                    if self.settle_alone(&batch, true).await.is_err() {
+                        return self.end(consumer).await;
                     }
                     batch.iter().all(|delivery| delivery.delivery_count == 0)
                 }
             };
             if calm {
                 self.pace.go_full();
-                return close(consumer, Ended::PaceChanged).await;
+                break;
             }
         }
+        consumer.drain().await;
+        // What arrived before the flow stopped is settled in the same way.
+        while let Some(batch) = consumer.next_batch(1).await {
+            if self.settle_alone(&batch, true).await.is_err() {
+                break;
+            }
+        }
+        self.end(consumer).await
+    }
+
+    /// Waits until a lane that holds many messages must stop the flow: the worker stops, a suspect
+    /// is at large, or the database is away. The last because what one lane gives back in a long
+    /// outage would go to the next one, which gives it back as well: each time counts, and the
+    /// outage would end in dead letters.
+    async fn interrupted(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.pace.interrupted() => {}
+            () = self.gate.closed() => {}
+        }
+    }
+
+    /// Stops the flow as soon as something interrupts, also in the middle of a batch.
+    async fn settle_or_drain(
+        &self,
+        work: impl Future<Output = Result<(), GiveBack>>,
+        consumer: &mut Consumer,
+    ) -> Result<(), GiveBack> {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            settled = &mut work => return settled,
+            () = self.interrupted(), if !consumer.is_draining() => {}
+        }
+        consumer.drain().await;
+        work.await
     }
 
     /// Settles a batch. Messages that came back are handled alone, so that one that kills the
-    /// worker takes no neighbour with it.
-    async fn settle(&self, batch: &[Delivery]) -> Result<(), GiveBack> {
+    /// worker takes no neighbour with it; suspects are left unacknowledged, and from then on each
+    /// message must be acknowledged by itself.
+    async fn settle(&self, batch: &[Delivery], all_acked: &mut bool) -> Result<(), GiveBack> {
         let came_back = |delivery: &Delivery| delivery.delivery_count > 0;
+        let suspect = |delivery: &Delivery| delivery.delivery_count >= SUSPECT;
         for group in batch.chunk_by(|a, b| !came_back(a) && !came_back(b)) {
-            if group
-                .iter()
-                .any(|delivery| delivery.delivery_count >= SUSPECT)
-            {
+            if group.iter().any(suspect) {
+                *all_acked = false;
                 self.pace.slow_down();
-                return Err(GiveBack);
+            } else {
+                self.settle_alone(group, *all_acked).await?;
             }
-            self.settle_alone(group).await?;
         }
         Ok(())
     }
 
-    async fn settle_alone(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+    async fn settle_alone(&self, group: &[Delivery], through: bool) -> Result<(), GiveBack> {
         fault::point("worker.received").await;
         self.role.handle(group).await?;
         fault::point("worker.before_ack").await;
-        if let Some(last) = group.last() {
-            // A channel that is gone means that all of it comes again, which changes nothing.
-            last.tag.ack_through().await;
+        // A channel that is gone means that all of it comes again, which changes nothing.
+        match group.last() {
+            Some(last) if through => {
+                last.tag.ack_through().await;
+            }
+            _ => {
+                for delivery in group {
+                    delivery.tag.ack().await;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Stops the flow and works on what had arrived; what time does not allow goes back.
-    async fn drain(&self, mut consumer: Consumer) -> Ended {
-        consumer.drain().await;
-        let work = async {
-            while let Some(batch) = consumer.next_batch(self.options.batch_max).await {
-                if self.settle(&batch).await.is_err() {
-                    break;
-                }
-            }
-        };
-        if timeout(DRAIN_LIMIT, work).await.is_err() {
-            tracing::warn!(
-                broker.queue = self.options.queue,
-                "stopping with messages in hand"
-            );
+    /// Gives back what is left, at once or with the end of the process.
+    async fn end(&self, mut consumer: Consumer) -> Next {
+        if self.stop.is_cancelled() {
+            consumer.drain().await;
+            return ControlFlow::Break(Some(consumer));
         }
-        close(consumer, Ended::Stopped).await
+        consumer.close().await;
+        ControlFlow::Continue(())
     }
 
     async fn wait_for_database(&self) {
         while self.gate.pass(Duration::from_secs(60)).await == Passage::StillClosed {}
     }
-}
-
-async fn close(consumer: Consumer, ended: Ended) -> Ended {
-    consumer.close().await;
-    ended
 }

@@ -1,44 +1,59 @@
 //! How many messages a worker may hold at once.
 //!
 //! When a worker dies the broker counts a delivery for every message it held, the culprit and its
-//! neighbours alike. So a worker starts carefully, with one message in hand, and goes to full
-//! pace when it meets one that never came back; it is careful again as soon as it meets one that
-//! came back [`SUSPECT`] times. Messages that came back are at the head of the queue.
+//! neighbours alike, of whatever queue. So a worker starts carefully: one role after the other
+//! takes one message at a time, while the process holds nothing else, until it meets a message
+//! that never came back; then that role goes to full pace. When a lane meets a message that came
+//! back [`SUSPECT`] times it leaves it to the queue, and its role is careful again. Messages that
+//! came back are at the head of the queue.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
 /// From this delivery count on a message may be the one that kills workers.
 pub const SUSPECT: u32 = 3;
 
-/// The pace of one process; clones share it.
+/// What the roles of one process share; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Hands {
+    /// Read by lanes that hold many messages, written by the one that holds a single one.
+    held: Arc<RwLock<()>>,
+    /// How many lanes wait until the process holds nothing.
+    waiting: Arc<watch::Sender<usize>>,
+}
+
+impl Hands {
+    /// The pace of one role: careful, as every role starts.
+    pub fn pace(&self) -> Pace {
+        Pace {
+            full: Arc::new(watch::Sender::new(false)),
+            hands: self.clone(),
+        }
+    }
+}
+
+/// The pace of one role; clones share it.
 #[derive(Debug, Clone)]
-pub struct Pace(Arc<watch::Sender<bool>>);
+pub struct Pace {
+    full: Arc<watch::Sender<bool>>,
+    hands: Hands,
+}
 
 impl Pace {
-    /// Careful, as every worker starts.
-    pub fn careful() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
-
     /// Whether every lane may take as much as it likes.
     pub fn is_full(&self) -> bool {
-        *self.0.borrow()
+        *self.full.borrow()
     }
 
     /// Nothing suspicious at the head of the queue.
     pub fn go_full(&self) {
-        self.0
-            .send_if_modified(|full| !std::mem::replace(full, true));
+        self.full.send_replace(true);
     }
 
     /// A suspect was met.
     pub fn slow_down(&self) {
-        if self
-            .0
-            .send_if_modified(|full| std::mem::replace(full, false))
-        {
+        if self.full.send_replace(false) {
             tracing::warn!("a message came back repeatedly: handling one at a time");
         }
     }
@@ -46,6 +61,43 @@ impl Pace {
     /// Waits for full pace.
     pub async fn full(&self) {
         // The sender lives as long as this value, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|full| *full).await;
+        let _ = self.full.subscribe().wait_for(|full| *full).await;
+    }
+
+    /// The right to hold many messages.
+    pub async fn many(&self) -> OwnedRwLockReadGuard<()> {
+        self.hands.held.clone().read_owned().await
+    }
+
+    /// Waits until those who hold many messages should hold none.
+    pub async fn interrupted(&self) {
+        let mut full = self.full.subscribe();
+        let mut waiting = self.hands.waiting.subscribe();
+        tokio::select! {
+            _ = full.wait_for(|full| !full) => {}
+            _ = waiting.wait_for(|waiting| *waiting > 0) => {}
+        }
+    }
+
+    /// The right to hold a single message, once the process holds no other.
+    pub async fn single(&self) -> OwnedRwLockWriteGuard<()> {
+        let _waiting = Waiting::one(&self.hands.waiting);
+        self.hands.held.clone().write_owned().await
+    }
+}
+
+/// One more that waits, until dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn one(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|waiting| *waiting += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
     }
 }

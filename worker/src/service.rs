@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use shared::broker::{
-    self, BrokerState, BrokerUrls, ConsumerConnection, Publisher, PublisherOptions, topology,
+    self, BrokerState, BrokerUrls, Consumer, ConsumerConnection, Publisher, PublisherOptions,
+    topology,
 };
 use shared::config::WorkerRole;
 use shared::health::{self, Finding, Health};
@@ -16,11 +17,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Applier;
-use crate::dead_letters::DeadLetters;
+use crate::dead_letters::{DeadLetters, measure_for_ever};
 use crate::gate::Gate;
 use crate::jobs::{ConfirmRetries, Jobs};
 use crate::lane::{Lane, LaneOptions, Role};
-use crate::pace::Pace;
+use crate::pace::Hands;
 use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::webhooks::Webhooks;
@@ -63,6 +64,8 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
     let health = health::serve(settings.health.health_addr, health).await?;
     tracing::info!(health = %health.addr(), "worker starts");
 
+    // Held until the connection closes under all of them at once.
+    let mut consumers = Vec::new();
     if wait_for_schema(&store, &stop).await {
         declare_topology(urls, &stop).await;
         let fleet = Fleet {
@@ -81,10 +84,11 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
             stop: stop.clone(),
             settings: settings.clone(),
         };
-        fleet.work().await;
+        consumers = fleet.work().await;
     }
     publisher.close(Duration::from_secs(2)).await;
     connection.close().await;
+    drop(consumers);
     store.close().await;
     tracing::info!("worker has stopped");
     Ok(())
@@ -101,14 +105,23 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// Runs the lanes of every role until they have drained.
-    async fn work(&self) {
+    /// Runs the lanes of every role until they have drained; answers the consumers that still hold
+    /// something.
+    async fn work(&self) -> Vec<Consumer> {
         let mut lanes = JoinSet::new();
+        let mut measuring = JoinSet::new();
+        let hands = Hands::default();
         for role in &self.settings.worker.worker_roles {
             match role {
                 WorkerRole::Webhooks => {
                     let role = Webhooks::new(self.applier.clone(), self.settler.clone());
-                    self.spawn(&mut lanes, &role, topology::WEBHOOKS_QUEUE, WEBHOOK_LANES);
+                    self.spawn(
+                        &mut lanes,
+                        &hands,
+                        &role,
+                        topology::WEBHOOKS_QUEUE,
+                        WEBHOOK_LANES,
+                    );
                 }
                 WorkerRole::Jobs => {
                     let confirm = &self.settings.confirm;
@@ -118,30 +131,38 @@ impl Fleet {
                     };
                     let (applier, settler) = (self.applier.clone(), self.settler.clone());
                     let role = Jobs::new(applier, settler, self.gateway.clone(), retries);
-                    self.spawn(&mut lanes, &role, topology::JOBS_QUEUE, JOB_LANES);
+                    self.spawn(&mut lanes, &hands, &role, topology::JOBS_QUEUE, JOB_LANES);
                 }
                 WorkerRole::DeadLetters => {
                     let role = DeadLetters::new(self.applier.clone());
-                    self.spawn(&mut lanes, &role, topology::DEAD_QUEUE, 1);
+                    self.spawn(&mut lanes, &hands, &role, topology::DEAD_QUEUE, 1);
+                    measuring.spawn(measure_for_ever(self.applier.store().clone()));
                 }
             }
         }
         self.stop.cancelled().await;
         tracing::info!("worker drains");
-        let drained = async { while lanes.join_next().await.is_some() {} };
+        let mut consumers = Vec::new();
+        let drained = async {
+            while let Some(lane) = lanes.join_next().await {
+                consumers.extend(lane.ok().flatten());
+            }
+        };
         if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
             tracing::warn!("lanes did not drain in time: what they hold goes back to the queues");
         }
+        consumers
     }
 
     fn spawn<R: Role + Clone>(
         &self,
-        lanes: &mut JoinSet<()>,
+        lanes: &mut JoinSet<Option<Consumer>>,
+        hands: &Hands,
         role: &R,
         queue: &'static str,
         count: usize,
     ) {
-        let pace = Pace::careful();
+        let pace = hands.pace();
         for index in 0..count {
             let lane = Lane {
                 role: role.clone(),

@@ -86,7 +86,10 @@ impl Role for Webhooks {
             }
         }
         let results = self.applier.apply(&items).await?;
-        drop(spans);
+        for span in spans {
+            // A span ends where it was left last, which is to be after the commit.
+            span.in_scope(|| ());
+        }
         finish(
             &self.settler,
             topology::WEBHOOKS_QUEUE,
@@ -202,7 +205,9 @@ fn count(item: &Item, settled: Settled) {
     let Input::Observed(seen) = &item.input else {
         return;
     };
-    if seen.authority != Authority::Notified {
+    // A replayed dead letter was accepted once and has been counted as dead; an answer of the
+    // status API was never accepted.
+    if seen.authority != Authority::Notified || seen.source == Source::Replay {
         return;
     }
     metrics::settled(settled.as_str(), 1);

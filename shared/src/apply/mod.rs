@@ -1,8 +1,8 @@
 //! The one path from observations to rows.
 //!
 //! [`apply`] takes a batch, in one database transaction: it locks what the batch touches
-//! ([`world`]), judges each item against it ([`observe`]), projects sessions and orders
-//! ([`project`]) and writes the difference ([`save`]). What a status means is decided in
+//! (`world`), judges each item against it (`observe`), projects sessions and orders
+//! (`project`) and writes the difference (`save`). What a status means is decided in
 //! [`crate::domain`]; what becomes of a failed batch is the worker's.
 
 mod world;
@@ -16,6 +16,8 @@ mod project;
 mod save;
 
 mod contradiction;
+
+pub mod audit;
 
 use crate::domain::outcome::{Class, Classify, DeadReason, Settled};
 use crate::domain::{ConfirmPolicy, Observation, Source};

@@ -234,7 +234,7 @@ fn link_log(payment: &Payment, orders: &BTreeMap<i64, OrderRow>) -> Option<NewLo
 }
 
 /// The transactions an operator's decision was made for.
-fn resolution_paid(order: &OrderRow) -> Vec<&str> {
+pub(super) fn resolution_paid(order: &OrderRow) -> Vec<&str> {
     order
         .resolution_paid
         .iter()
@@ -243,7 +243,7 @@ fn resolution_paid(order: &OrderRow) -> Vec<&str> {
         .collect()
 }
 
-fn order_facts<'a>(
+pub(super) fn order_facts<'a>(
     order: &OrderRow,
     resolution_paid: &'a [&'a str],
     now: OffsetDateTime,

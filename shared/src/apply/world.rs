@@ -102,7 +102,8 @@ impl World {
         batch: &[Item],
     ) -> Result<Self, ApplyError> {
         let now = store.now_in_txn(txn).await?;
-        let asked = Asked::of(batch);
+        let mut asked = Asked::of(batch);
+        asked.recall_hints(store, txn).await?;
         let links = find_links(store, txn, &asked).await?;
         let order_ids: BTreeSet<i64> = links.values().filter_map(|link| link.order_id).collect();
         let order_ids: Vec<i64> = order_ids.into_iter().collect();
@@ -214,6 +215,8 @@ struct Asked<'a> {
     /// Sessions with the observation that would make their payment.
     sessions: BTreeMap<&'a str, Option<&'a Observation>>,
     hints: HashMap<&'a str, LinkHints>,
+    /// Sessions that only ask for their order: what names it stands in notifications of old.
+    linking: Vec<&'a str>,
     transactions: Vec<&'a str>,
     event_keys: Vec<&'a [u8]>,
     /// Transactions that the status API answered about.
@@ -225,6 +228,7 @@ impl<'a> Asked<'a> {
         let mut asked = Self {
             sessions: BTreeMap::new(),
             hints: HashMap::new(),
+            linking: Vec::new(),
             transactions: Vec::new(),
             event_keys: Vec::new(),
             answered: Vec::new(),
@@ -234,6 +238,7 @@ impl<'a> Asked<'a> {
                 Input::Observed(seen) => asked.observed(seen),
                 Input::Link { session_id, .. } => {
                     asked.sessions.entry(session_id).or_default();
+                    asked.linking.push(session_id);
                 }
                 Input::GiveUp {
                     session_id,
@@ -262,16 +267,28 @@ impl<'a> Asked<'a> {
             .or_default()
             .get_or_insert(seen);
         self.transactions.push(&seen.transaction_id);
-        let hints = self.hints.entry(&seen.session_id).or_default();
-        let LinkHints {
-            metadata_order_id,
-            custom_field1,
-        } = &seen.link_hints;
-        hints.metadata_order_id = hints
-            .metadata_order_id
-            .take()
-            .or_else(|| metadata_order_id.clone());
-        hints.custom_field1 = hints.custom_field1.take().or_else(|| custom_field1.clone());
+        self.hint(&seen.session_id, seen.link_hints.clone());
+    }
+
+    /// The first that says something counts.
+    fn hint(&mut self, session_id: &'a str, more: LinkHints) {
+        let hints = self.hints.entry(session_id).or_default();
+        hints.metadata_order_id = hints.metadata_order_id.take().or(more.metadata_order_id);
+        hints.custom_field1 = hints.custom_field1.take().or(more.custom_field1);
+    }
+
+    async fn recall_hints(&mut self, store: &Store, txn: &mut Txn) -> Result<(), ApplyError> {
+        for said in store.links_hints_in_txn(txn, &self.linking).await? {
+            let session = self.linking.iter().find(|id| **id == said.session_id);
+            let hints = LinkHints {
+                metadata_order_id: said.metadata_order_id,
+                custom_field1: said.custom_field1,
+            };
+            if let Some(session) = session.copied() {
+                self.hint(session, hints);
+            }
+        }
+        Ok(())
     }
 
     /// The sessions of observations that have no payment yet.

@@ -10,6 +10,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::connection::{BrokerState, BrokerUrls, pause_after};
@@ -27,6 +28,9 @@ pub struct Consumer {
     queue: String,
     prefetch: u16,
     lane: Option<Lane>,
+    /// Goes on when the one who waits for it goes away: a subscription that is given up half-way
+    /// would return what had arrived by then, and count it.
+    opening: Option<JoinHandle<Result<Lane, Option<lapin::Error>>>>,
     failures: u32,
     not_before: Instant,
     draining: bool,
@@ -58,7 +62,7 @@ impl Consumer {
             }
             self.lane.take_if(|lane| lane.ended);
             let Some(lane) = &mut self.lane else {
-                self.lane = Some(self.open().await?);
+                self.open().await?;
                 continue;
             };
             let next = tokio::select! {
@@ -98,7 +102,10 @@ impl Consumer {
     ///
     /// Work on what is left where time allows: a delivery that goes back counts as one more.
     pub async fn drain(&mut self) {
-        self.draining = true;
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
+        self.opened().await;
         if let Some(lane) = &mut self.lane {
             let options = BasicCancelOptions { nowait: false };
             let cancel = lane.channel.basic_cancel(lane.stream.tag(), options);
@@ -106,6 +113,12 @@ impl Consumer {
                 lane.ended = true;
             }
         }
+    }
+
+    /// Whether the flow was stopped.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Gives back to the queue whatever was not acknowledged.
@@ -123,24 +136,49 @@ impl Consumer {
         &self.queue
     }
 
-    /// Subscribes, however often it takes. `None` when the connection was closed for good.
-    async fn open(&mut self) -> Option<Lane> {
-        loop {
-            tokio::time::sleep_until(self.not_before).await;
-            let live = self.connection.link.connected().await?;
-            let opening = Lane::open(live, &self.queue, self.prefetch);
-            let error = match timeout(SUBSCRIBE_LIMIT, opening).await {
-                Ok(Ok(lane)) => return Some(lane),
-                Ok(Err(error)) => Some(error),
-                Err(_) => None,
-            };
-            // A missing queue is waited for: whoever declares the topology may be late.
-            if self.failures == 0 {
-                let error = error.map(|error| error.to_string());
-                tracing::warn!(broker.queue = self.queue, error, "subscription refused");
-            }
-            self.note_failure();
+    /// Waits until the subscription is there, or never will be because its connection was closed.
+    pub async fn ready(&mut self) {
+        if self.lane.is_none() {
+            self.open().await;
         }
+    }
+
+    /// Subscribes, however often it takes. `None` when the connection was closed for good.
+    async fn open(&mut self) -> Option<()> {
+        loop {
+            if self.opening.is_none() {
+                tokio::time::sleep_until(self.not_before).await;
+                let live = self.connection.link.connected().await?;
+                let (queue, prefetch) = (self.queue.clone(), self.prefetch);
+                self.opening = Some(tokio::spawn(Lane::open_in_time(live, queue, prefetch)));
+            }
+            if self.opened().await {
+                return Some(());
+            }
+        }
+    }
+
+    /// Waits for the subscription that is being opened, if there is one.
+    async fn opened(&mut self) -> bool {
+        let Some(opening) = &mut self.opening else {
+            return false;
+        };
+        let opened = opening.await;
+        self.opening = None;
+        let error = match opened {
+            Ok(Ok(lane)) => {
+                self.lane = Some(lane);
+                return true;
+            }
+            Ok(Err(error)) => error.map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        // A missing queue is waited for: whoever declares the topology may be late.
+        if self.failures == 0 {
+            tracing::warn!(broker.queue = self.queue, error, "subscription refused");
+        }
+        self.note_failure();
+        false
     }
 
     /// The pause is a point in time, so that a caller who gives up waiting for a batch and asks
@@ -152,6 +190,18 @@ impl Consumer {
 }
 
 impl Lane {
+    /// An error without a cause: it took too long.
+    async fn open_in_time(
+        live: Arc<Live<()>>,
+        queue: String,
+        prefetch: u16,
+    ) -> Result<Self, Option<lapin::Error>> {
+        match timeout(SUBSCRIBE_LIMIT, Self::open(live, &queue, prefetch)).await {
+            Ok(opened) => opened.map_err(Some),
+            Err(_) => Err(None),
+        }
+    }
+
     async fn open(live: Arc<Live<()>>, queue: &str, prefetch: u16) -> lapin::Result<Self> {
         let channel = live.connection.create_channel().await?;
         channel
@@ -212,6 +262,7 @@ impl ConsumerConnection {
             queue: queue.to_owned(),
             prefetch,
             lane: None,
+            opening: None,
             failures: 0,
             not_before: Instant::now(),
             draining: false,

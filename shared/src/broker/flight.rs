@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, PublisherConfirm};
+use lapin::{Channel, Confirmation, ErrorKind, PublisherConfirm};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -154,7 +154,14 @@ impl Flight {
     }
 
     async fn open(&self) -> lapin::Result<Channel> {
-        let channel = self.live.connection.create_channel().await?;
+        let channel = self.live.connection.create_channel().await;
+        let channel = channel.inspect_err(|error| {
+            // The client library keeps the places of channels that the broker closed: once none is
+            // left, only another connection has any.
+            if matches!(error.kind(), ErrorKind::ChannelsLimitReached) {
+                self.live.give_up();
+            }
+        })?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;

@@ -92,9 +92,11 @@ where
         };
         let mut progress = false;
         for shown in settings_named_by(&error) {
-            if let Some(setting) = relax(&mut command, &shown, &reason(&error)) {
-                progress |= !bad.contains(&setting);
+            if let Some(setting) = relax(&mut command, &shown, &reason(&error))
+                && !bad.contains(&setting)
+            {
                 bad.push(setting);
+                progress = true;
             }
         }
         // Not about a setting's value, or nothing new: the message is clap's own, unless bad
@@ -137,8 +139,9 @@ fn reason(error: &clap::Error) -> String {
     }
 }
 
-/// Finds the setting that clap shows as `shown`, in this command or one below it, and makes it
-/// accept anything. `None` when there is no such setting.
+/// Finds the setting that clap shows as `shown`, in this command and everywhere below it, and makes
+/// it accept anything: an error does not say which subcommand it is about. `None` when there is no
+/// such setting.
 fn relax(command: &mut Command, shown: &str, reason: &str) -> Option<BadSetting> {
     let found = command
         .get_arguments()
@@ -158,15 +161,16 @@ fn relax(command: &mut Command, shown: &str, reason: &str) -> Option<BadSetting>
                 },
             )
         });
-    if let Some((id, setting)) = found {
+    let found = found.map(|(id, setting)| {
         *command = std::mem::take(command).mut_arg(id, |arg| {
             arg.required(false).value_parser(ValueParser::os_string())
         });
-        return Some(setting);
-    }
-    command
-        .get_subcommands_mut()
-        .find_map(|below| relax(below, shown, reason))
+        setting
+    });
+    command.get_subcommands_mut().fold(found, |found, below| {
+        let deeper = relax(below, shown, reason);
+        found.or(deeper)
+    })
 }
 
 /// Whether clap shows this argument as `--long <VALUE>`, or as `<ID>` when it has no flag.

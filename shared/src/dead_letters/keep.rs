@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::letter::{self, DeadNotification};
 use crate::broker::Delivery;
+use crate::domain::Source;
 use crate::domain::outcome::DeadReason;
 use crate::store::dead_letters::NewDeadLetter;
 use crate::store::events::NewEvent;
@@ -58,11 +59,17 @@ pub async fn keep(store: &Store, deliveries: &[Delivery]) -> Result<Kept, StoreE
     record_notifications(store, deliveries, &letters).await?;
     kept.new = keys.len();
     keys.sort_unstable();
-    count(
-        letters
-            .iter()
-            .filter(|letter| keys.binary_search(&letter.letter_key).is_ok()),
-    );
+    let new = || {
+        let pairs = deliveries.iter().zip(&letters);
+        pairs.filter(|(_, letter)| keys.binary_search(&letter.letter_key).is_ok())
+    };
+    count(new().map(|(_, letter)| letter));
+    // A replayed letter that dies again was counted as dead before.
+    let ended = new().filter(|(delivery, letter)| {
+        delivery.headers.source == Source::Webhook.as_str()
+            && DeadNotification::read(delivery, letter).is_some()
+    });
+    metrics::settled("dead", ended.count() as u64);
     info!(
         dead_letters.delivered = deliveries.len(),
         dead_letters.new = kept.new,

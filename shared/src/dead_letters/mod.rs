@@ -1,7 +1,7 @@
 //! Dead letters: from the queue `lunas.dead` into PostgreSQL, and back to work.
 //!
 //! RabbitMQ only carries a dead letter until [`keep`] has committed it; looking at a queue changes
-//! it. From then on operators search, group, [`preview`] and [`replay`] in the database. What a
+//! it. From then on operators search, group, [`preview`] and `replay` in the database. What a
 //! letter says about itself is read in `letter`; the worker's keeper role and the command line
 //! are the callers.
 

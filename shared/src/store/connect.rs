@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::timeout;
 
 use super::Store;
 
@@ -15,6 +17,9 @@ const STATEMENT_TIMEOUT: &str = "10s";
 const LOCK_TIMEOUT: &str = "5s";
 /// A connection must be had within this time, else the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that is given back answers within this time, or it is thrown away. The pool would
+/// wait for ever for the answer of a server that fell silent, and lose the place meanwhile.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a process connects.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(first);
         Ok(Self {
             pool,
@@ -60,11 +66,22 @@ impl Store {
     }
 }
 
+/// An error makes the pool drop the connection without a word to the server.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match timeout(ANSWER_TIMEOUT, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
 /// One set of options per host of the URL.
 fn hosts(url: &str) -> Result<Vec<PgConnectOptions>, DatabaseUrlError> {
     split_hosts(url)?
         .iter()
         .map(|url| PgConnectOptions::from_str(url).map_err(|_| DatabaseUrlError::NotAUrl))
+        // Before each line about a statement the driver asks whether anybody listens; where the
+        // answer is no, tracing loses what comes next in that thread. Slow statements are logged.
+        .map(|host| Ok(host?.log_statements(log::LevelFilter::Off)))
         .collect()
 }
 

@@ -85,10 +85,10 @@ impl Store {
                    coalesce(l.last_at, now())
             FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[], $6::text[],
                         $7::text[], $8::text[], $9::int[], $10::text[], $11::text[], $12::text[],
-                        $13::bigint[], $14::timestamptz[], $15::timestamptz[])
+                        $13::bigint[], $14::timestamptz[], $15::timestamptz[]) WITH ORDINALITY
                 AS l (key, queue, route, payload, headers, reason, error, print, attempts,
-                      order_code, session, stem, amount, first_at, last_at)
-            ORDER BY l.key
+                      order_code, session, stem, amount, first_at, last_at, arrival)
+            ORDER BY l.arrival
             ON CONFLICT (letter_key) DO NOTHING RETURNING letter_key
             "#,
             keys as _,

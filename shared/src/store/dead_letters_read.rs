@@ -1,5 +1,6 @@
 //! Reading dead letters: by filter, in groups, one with all its details.
 
+use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,7 +31,7 @@ pub struct DeadLetterFilter {
 }
 
 /// A dead letter without its payload.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadLetterRow {
     /// Primary key.
     pub id: i64,
@@ -57,17 +58,20 @@ pub struct DeadLetterRow {
     /// Size of the payload.
     pub payload_bytes: i32,
     /// When it first failed.
+    #[serde(with = "time::serde::rfc3339")]
     pub first_failed_at: OffsetDateTime,
     /// When it last failed.
+    #[serde(with = "time::serde::rfc3339")]
     pub last_failed_at: OffsetDateTime,
     /// The replay that has it or had it last.
     pub replay_id: Option<Uuid>,
     /// When it was kept.
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
 }
 
 /// Dead letters that died of the same thing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadLetterGroup {
     /// What they died of.
     pub fingerprint: String,
@@ -82,8 +86,10 @@ pub struct DeadLetterGroup {
     /// The newest one.
     pub newest_id: i64,
     /// When the first of them failed first.
+    #[serde(with = "time::serde::rfc3339")]
     pub first_failed_at: OffsetDateTime,
     /// When the last of them failed last.
+    #[serde(with = "time::serde::rfc3339")]
     pub last_failed_at: OffsetDateTime,
 }
 
@@ -101,7 +107,7 @@ pub struct DeadLetterContent {
 }
 
 /// What an operator did with a dead letter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadLetterAction {
     /// `replay` or `discard`.
     pub action: String,
@@ -114,6 +120,7 @@ pub struct DeadLetterAction {
     /// By which replay.
     pub replay_id: Option<Uuid>,
     /// When.
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
 }
 

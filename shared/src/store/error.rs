@@ -99,7 +99,8 @@ impl StoreErrorKind {
         match code.get(..2) {
             Some("08" | "53" | "57" | "28" | "3D") => Self::Unavailable,
             Some("40") => Self::Contention,
-            Some("22" | "23") => Self::Refused {
+            // 54: a value too long for an index, or too deep.
+            Some("22" | "23" | "54") => Self::Refused {
                 constraint: constraint.map(str::to_owned),
             },
             Some("42") => Self::SchemaMismatch,
@@ -140,6 +141,7 @@ mod tests {
             ("55P03", Kind::Contention),
             ("22P05", refused("c")),
             ("23514", refused("c")),
+            ("54000", refused("c")),
             ("42703", Kind::SchemaMismatch),
             ("XX000", Kind::Unclassified),
         ];

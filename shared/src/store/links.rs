@@ -42,6 +42,17 @@ pub struct LinkFound {
     pub unsigned: bool,
 }
 
+/// What a stored notification says about its order; no signature protects it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkHint {
+    /// The session.
+    pub session_id: String,
+    /// `metadata.order_id`.
+    pub metadata_order_id: Option<String>,
+    /// `custom_field1`.
+    pub custom_field1: Option<String>,
+}
+
 impl Store {
     /// Looks every candidate up. A session with a payment answers a row of rank -1, also when that
     /// payment has no order yet.
@@ -90,5 +101,32 @@ impl Store {
         .fetch_all(&mut **txn)
         .await
         .map_err(StoreError::of("looking for the sessions' orders"))
+    }
+
+    /// What the stored notifications of these sessions say in the merchant's own fields.
+    pub async fn links_hints_in_txn(
+        &self,
+        txn: &mut Txn,
+        sessions: &[&str],
+    ) -> Result<Vec<LinkHint>, StoreError> {
+        if sessions.is_empty() {
+            return Ok(Vec::new());
+        }
+        sqlx::query_as!(
+            LinkHint,
+            r#"
+            SELECT order_id AS session_id, raw_body -> 'metadata' ->> 'order_id' AS metadata_order_id,
+                   raw_body ->> 'custom_field1' AS custom_field1
+            FROM payment_webhook_events
+            WHERE order_id = ANY($1::text[])
+              AND (raw_body -> 'metadata' ->> 'order_id' IS NOT NULL
+                   OR raw_body ->> 'custom_field1' IS NOT NULL)
+            ORDER BY received_at, event_key
+            "#,
+            sessions as _,
+        )
+        .fetch_all(&mut **txn)
+        .await
+        .map_err(StoreError::of("reading what notifications say about their orders"))
     }
 }

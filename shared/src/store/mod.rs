@@ -10,6 +10,7 @@ mod error;
 
 pub mod dead_letters;
 pub mod dead_letters_read;
+pub mod doctor;
 pub mod events;
 pub mod lease;
 pub mod links;

@@ -4,6 +4,7 @@
 //! writes over that connection only, so that who loses the connection loses the lock and the means
 //! to write together.
 
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
@@ -27,7 +28,7 @@ pub struct NewReplay<'a> {
 }
 
 /// A replay and how far it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReplayRow {
     /// Its name.
     pub id: Uuid,
@@ -48,8 +49,10 @@ pub struct ReplayRow {
     /// Letters that could not be published.
     pub failed: i32,
     /// When it was created.
+    #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When it last moved.
+    #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::AbortHandle;
 use tracing::error;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
@@ -77,8 +77,15 @@ where
     };
     // The broker's client logs whole messages when they are returned, the handshake at trace level,
     // and as errors what our connection layer reports in context: it is silent whatever is asked.
-    let ours = filter_fn(|event| !event.target().starts_with("lapin"));
-    layer.with_filter(EnvFilter::new(&settings.log_filter).and(ours))
+    let asked = EnvFilter::new(&settings.log_filter);
+    let mut ours = filter_fn(|event| !event.target().starts_with("lapin"));
+    // Without a hint everything down to trace would be asked for, of every library. A library that
+    // asks whether it may log, and then does not, leaves the answer behind in its thread, and the
+    // next event or span of that thread is lost to it.
+    if let Some(most) = Filter::<S>::max_level_hint(&asked) {
+        ours = ours.with_max_level_hint(most);
+    }
+    layer.with_filter(asked.and(ours))
 }
 
 /// Keeps telemetry running until the process ends.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use lapin::options::ExchangeDeleteOptions;
 use lapin::types::FieldTable;
 use shared::broker::{
     BrokerUrls, Destination, PublishError, Publisher, PublisherOptions, topology,
@@ -51,6 +52,33 @@ async fn a_message_without_a_queue_is_returned_and_the_next_one_is_not_blamed() 
         .publish(&Destination::Job("alerts"), message("fine"), WITHIN)
         .await
         .unwrap();
+}
+
+/// The broker closes a channel with each of these refusals, and a connection has only so many.
+#[tokio::test]
+async fn more_refusals_than_a_connection_has_channels_are_survived() {
+    let host = VirtualHost::with_topology().await;
+    let connection = host.connection().await;
+    let channel = connection.create_channel().await.unwrap();
+    let deleted = channel.exchange_delete("lunas.events".into(), ExchangeDeleteOptions::default());
+    deleted.await.unwrap();
+    let publisher = host.publisher().await;
+    let to = Destination::Event("order.paid");
+    for _ in 0..2_100 {
+        let refused = publisher.publish(&to, message("refused"), WITHIN).await;
+        refused.unwrap_err();
+    }
+    topology::declare(&connection).await.unwrap();
+    let accepted = async {
+        while publisher
+            .publish(&to, message("one"), WITHIN)
+            .await
+            .is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, accepted).await.unwrap();
 }
 
 #[tokio::test]

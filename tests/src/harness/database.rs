@@ -31,9 +31,22 @@ impl TestDatabase {
     pub async fn create(server_url: &str) -> Self {
         let mut server = connect(server_url).await;
         let template = template(&mut server, server_url).await;
+        Self::copy(&mut server, server_url, &template).await
+    }
+
+    /// The same without a schema.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn create_empty(server_url: &str) -> Self {
+        let mut server = connect(server_url).await;
+        Self::copy(&mut server, server_url, "template0").await
+    }
+
+    async fn copy(server: &mut PgConnection, server_url: &str, template: &str) -> Self {
         let name = format!("{TEST_PREFIX}{}", unique_word());
         run(
-            &mut server,
+            server,
             format!("CREATE DATABASE {name} TEMPLATE {template}"),
         )
         .await;

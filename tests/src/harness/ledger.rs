@@ -57,7 +57,15 @@ impl Ledger {
     /// Notes that it was sent and what came back: a status, or nothing when the line broke. What
     /// was not accepted may be in the database all the same: its answer may have been lost.
     pub fn note(&mut self, sent: &Signed, answer: Option<u16>) {
-        let identity = sent.identity();
+        self.note_identity(sent.identity(), answer);
+    }
+
+    /// The same for a body that somebody else built, such as the simulator.
+    pub fn note_body(&mut self, body: &Value, answer: Option<u16>) {
+        self.note_identity(Identity::of(body), answer);
+    }
+
+    fn note_identity(&mut self, identity: Identity, answer: Option<u16>) {
         if answer == Some(200) {
             *self.accepted.entry(identity.clone()).or_default() += 1;
         }

@@ -10,6 +10,8 @@ mod stage;
 
 pub mod fleet;
 
+mod shop;
+
 mod method;
 mod notification;
 mod rows;
@@ -35,6 +37,7 @@ pub use notification::{Payment, Signed, post_bytes, put_bytes_in_queue, webhook_
 pub use proxy::{Direction, Proxy};
 pub use rows::{OrderRow, order_status, payment_status, verdicts};
 pub use service::OwnService;
+pub use shop::Shop;
 pub use stage::Stage;
 pub use wait::{BOUND, Sighting, try_wait_for, wait_for};
 

@@ -35,6 +35,27 @@ impl Stage {
         Self::build(true, false).await
     }
 
+    /// With both of its own.
+    pub async fn with_own_servers() -> Self {
+        Self::build(true, true).await
+    }
+
+    /// On the shared servers, with an empty database and an empty virtual host: no schema, no
+    /// queues.
+    pub async fn bare() -> Self {
+        let ground = Ground::of_this_run();
+        let (database, broker) = tokio::join!(
+            TestDatabase::create_empty(&ground.database_url),
+            TestBroker::create_empty(&ground.rabbit_api, &ground.amqp_url)
+        );
+        Self(Arc::new(Parts {
+            database,
+            broker,
+            own_postgres: None,
+            own_rabbitmq: None,
+        }))
+    }
+
     async fn build(own_postgres: bool, own_rabbitmq: bool) -> Self {
         let ground = Ground::of_this_run();
         let (mut own_pg, mut own_rabbit) = (None, None);
@@ -83,7 +104,7 @@ impl Stage {
     /// The server of the database.
     ///
     /// # Panics
-    /// When the stage was not made with [`Stage::with_own_postgres`].
+    /// When the stage has no PostgreSQL of its own.
     pub fn postgres(&self) -> &OwnService {
         let own = self.0.own_postgres.as_ref();
         own.expect("this stage stands on a shared PostgreSQL, which nobody may break")
@@ -92,7 +113,7 @@ impl Stage {
     /// The node of the virtual host.
     ///
     /// # Panics
-    /// When the stage was not made with [`Stage::with_own_rabbitmq`].
+    /// When the stage has no RabbitMQ of its own.
     pub fn rabbitmq(&self) -> &OwnService {
         let own = self.0.own_rabbitmq.as_ref();
         own.expect("this stage stands on a shared RabbitMQ, which nobody may break")

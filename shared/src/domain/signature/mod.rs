@@ -4,7 +4,7 @@
 //! The signature is SHA-512 over `order_id`, `status_code`, `gross_amount` and the server key
 //! (`midtrans.md` 2.1). It says that Midtrans once said this code for this order and amount; it
 //! covers neither `transaction_status` nor `transaction_id`. What that means is decided in
-//! [`super::decide`].
+//! [`super::decide()`].
 
 mod keys;
 mod signed;

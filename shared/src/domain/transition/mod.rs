@@ -3,7 +3,7 @@
 //!
 //! [`LISTED`] and [`SURPRISING`] are the whole knowledge; [`edge`] derives the rest: back along
 //! the listed graph is stale, everything else is to be confirmed. Amounts, policy and authority
-//! are not in here, they are [`super::decide`]'s.
+//! are not in here, they are [`super::decide()`]'s.
 
 mod state;
 

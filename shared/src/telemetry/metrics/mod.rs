@@ -2,7 +2,9 @@
 //! recorder behind `/metrics`.
 //!
 //! The loss ledger: `lunas_ingest_accepted_total` = the sum of
-//! `lunas_notifications_settled_total` over its verdicts + what is still in flight.
+//! `lunas_notifications_settled_total` over its verdicts + what is still in flight. Each accepted
+//! notification counts once, at its first end: the later verdict of an `unconfirmed` one and the
+//! replay of a `dead` one are not counted again.
 
 pub mod names;
 

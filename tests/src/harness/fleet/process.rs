@@ -227,6 +227,11 @@ impl Process {
         }
     }
 
+    /// Where its standard output and error go; the file outlives the process.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
     /// Everything it has written to standard output and error.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -1,0 +1,19 @@
+//! Whatever is killed, cut off or poisoned: what got a 200 is applied exactly once, the queues end
+//! empty and no innocent message becomes a dead letter.
+//!
+//! Each test puts load on a fleet of real processes, breaks something meanwhile and lets the
+//! harness audit what is left. Tests that break a server start one of their own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod load;
+
+mod broker_down;
+mod database_down;
+mod everything;
+mod ingest_killed;
+mod lines_cut;
+mod poison;
+mod stopped;
+
+mod worker_killed;

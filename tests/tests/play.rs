@@ -1,0 +1,75 @@
+//! The player against a whole fleet: what `deploy/local/run.sh --once` shows, on the tests' ground.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests may panic as tests may"
+)]
+
+use lunas_tests::harness::{Fleet, SERVER_KEY, Stage};
+use lunas_tests::play::{Report, Settings, play};
+use lunas_tests::sim::{SimOptions, Simulator};
+use sha2::{Digest as _, Sha256};
+
+const SHOP_TOKEN: &str = "a-token-of-the-shop";
+
+#[tokio::test]
+async fn every_order_of_the_player_ends_as_it_should() {
+    let report = played(&[]).await;
+    let text = report.text(false);
+    assert!(report.is_good(), "\n{text}");
+    assert_eq!(report.lines.len(), 34);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "wider than a terminal: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_that_confirms_nothing_does_not_please_the_player() {
+    let report = played(&[("CONFIRM_POLICY", "never")]).await;
+    let wrong = report.lines.iter().filter(|line| line.wrong.is_some());
+    let mut wrong: Vec<&str> = wrong.map(|line| line.story).collect();
+    wrong.dedup();
+    assert_eq!(wrong, ["refunded", "partly refunded", "less captured"]);
+    assert!(!report.is_good());
+    assert!(report.text(false).contains("WRONG"));
+}
+
+/// Plays against one ingest, two workers and an api with this environment.
+async fn played(env: &[(&str, &str)]) -> Report {
+    let stage = Stage::new().await;
+    let simulator = Simulator::start(SimOptions {
+        server_key: SERVER_KEY.to_owned(),
+        time_scale: 600.0,
+        expiry_scale: Some(0.0),
+        ..SimOptions::default()
+    })
+    .await
+    .unwrap();
+    let digest = hex::encode(Sha256::digest(SHOP_TOKEN));
+    let mut fleet = Fleet::builder(&stage)
+        .ingest(1)
+        .workers(2)
+        .api(1)
+        .gateway(&simulator.base_url())
+        .env("API_TOKENS", &format!("play:shop:{digest}"));
+    for (name, value) in env {
+        fleet = fleet.env(name, value);
+    }
+    let mut fleet = fleet.start().await;
+    let ingest = format!("http://{}", fleet.ingest(0).addr("INGEST_ADDR"));
+    let api = format!("http://{}", fleet.api(0).addr("API_ADDR"));
+    simulator.set_notify_url(&fleet.webhook_url());
+    let report = play(&Settings {
+        ingest,
+        sim: simulator.base_url(),
+        server_key: SERVER_KEY.to_owned(),
+        api: Some((api, SHOP_TOKEN.to_owned())),
+        database_url: stage.database().url().to_owned(),
+        amqp_url: stage.broker().url().to_owned(),
+        orders: 2,
+    })
+    .await
+    .unwrap();
+    fleet.finish().await;
+    simulator.stop().await.unwrap();
+    report
+}
