@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use lunas_tests::harness::{
-    BOUND, Fleet, Kind, Proxy, Stage, TakenMessage, put_bytes_in_queue, wait_for,
+    BOUND, Fleet, Kind, Method, OrderRow, Payment, Proxy, Signed, Stage, TakenMessage,
+    put_bytes_in_queue, wait_for,
 };
 
-use crate::load::Load;
+use crate::load::{AMOUNT, Load};
 
 /// What an orchestrator grants (design section 5).
 const GRACE: Duration = Duration::from_secs(20);
@@ -50,7 +51,11 @@ async fn a_worker_that_is_told_to_stop_while_the_database_is_away_gives_back_wha
         fleet.worker(0).log().contains("database is away")
     })
     .await;
-    let sent = load.all().await;
+    let mut sent = load.all().await;
+    sent.note(
+        &stays_in_its_queue(&stage, &fleet.webhook_url()).await,
+        None,
+    );
     stop_in_time(&mut fleet, Kind::Worker).await;
     let left = stage.broker().take_all("lunas.webhooks").await;
     assert!(left.len() >= 100, "{} given back", left.len());
@@ -62,6 +67,21 @@ async fn a_worker_that_is_told_to_stop_while_the_database_is_away_gives_back_wha
     fleet.start(Kind::Worker, &[]).await;
     sent.assert_applied_once(&stage, BOUND).await;
     sent.finish(fleet).await;
+}
+
+/// A worker without a database takes nothing more: what it gave back later would count once more
+/// for each lane and worker that it wanders through. Answers what was sent to see that.
+async fn stays_in_its_queue(stage: &Stage, url: &str) -> Signed {
+    let order = OrderRow::pending("LNS-LATE", AMOUNT);
+    order.insert(stage.pool()).await;
+    let late = Payment::new(Method::Gopay, "LNS-LATE", AMOUNT).settlement();
+    let soon = Duration::from_secs(5);
+    wait_for("a notification that nobody takes", soon, async || {
+        assert_eq!(late.post(url).await.unwrap(), 200);
+        stage.broker().depth("lunas.webhooks").await > 0
+    })
+    .await;
+    late
 }
 
 #[tokio::test]
