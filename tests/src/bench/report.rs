@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Figures;
 use super::cpu::Cost;
+use super::ingest::IngestFigures;
 use super::machine::Machine;
 use super::stats::Round;
 
@@ -285,6 +286,29 @@ fn process_lines(f: &Figures) -> Vec<Line> {
     lines
 }
 
+/// The part of `latest.json` about ingest.
+fn ingest_json(i: &IngestFigures) -> Value {
+    json!({
+    "ingest_accept_per_s": i.at_512.per_s,
+    "ingest_p50_ms": i.at_512.p50_ms,
+    "ingest_p99_ms": i.at_512.p99_ms,
+    "ingest_64_accept_per_s": i.at_64.per_s,
+    "ingest_64_p50_ms": i.at_64.p50_ms,
+    "ingest_64_p99_ms": i.at_64.p99_ms,
+    "raw_confirm_per_s": i.raw.per_s,
+    "raw_p99_ms": i.raw.p99_ms,
+    "ingest_ratio": i.at_512.per_s / i.raw.per_s,
+    "ingest_p99_vs_raw": i.steady.p99_ms / i.raw_steady.p99_ms,
+    "ingest_p99_vs_raw_at_limit": i.at_512.p99_ms / i.raw_at_same.p99_ms,
+    "steady_per_s": i.steady.per_s,
+    "steady_p99_ms": i.steady.p99_ms,
+    "raw_steady_p99_ms": i.raw_steady.p99_ms,
+    "ingest_cores": i.cores,
+    "ingest_cpu": i.cost,
+    "raw_cpu": i.raw_cost,
+    })
+}
+
 /// What goes into `latest.json`.
 pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
     let mut all = json!({
@@ -303,25 +327,7 @@ pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
         }
     };
     if let Some(i) = &f.ingest {
-        put(json!({
-            "ingest_accept_per_s": i.at_512.per_s,
-            "ingest_p50_ms": i.at_512.p50_ms,
-            "ingest_p99_ms": i.at_512.p99_ms,
-            "ingest_64_accept_per_s": i.at_64.per_s,
-            "ingest_64_p50_ms": i.at_64.p50_ms,
-            "ingest_64_p99_ms": i.at_64.p99_ms,
-            "raw_confirm_per_s": i.raw.per_s,
-            "raw_p99_ms": i.raw.p99_ms,
-            "ingest_ratio": i.at_512.per_s / i.raw.per_s,
-            "ingest_p99_vs_raw": i.steady.p99_ms / i.raw_steady.p99_ms,
-            "ingest_p99_vs_raw_at_limit": i.at_512.p99_ms / i.raw_at_same.p99_ms,
-            "steady_per_s": i.steady.per_s,
-            "steady_p99_ms": i.steady.p99_ms,
-            "raw_steady_p99_ms": i.raw_steady.p99_ms,
-            "ingest_cores": i.cores,
-            "ingest_cpu": i.cost,
-            "raw_cpu": i.raw_cost,
-        }));
+        put(ingest_json(i));
     }
     if let Some(a) = &f.apply {
         put(json!({

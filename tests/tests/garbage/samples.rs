@@ -1,6 +1,6 @@
 //! What is sent, as whole requests, and what may come back.
 
-use lunas_tests::harness::{Method, Payment};
+use lunas_tests::harness::{Method, Payment, Signed};
 
 /// One thing that is not a notification.
 pub(crate) struct Sample {
@@ -13,35 +13,70 @@ pub(crate) struct Sample {
 
 /// Everything.
 pub(crate) fn samples() -> Vec<Sample> {
-    let mut samples = bodies();
+    let mut samples = malformed();
+    samples.extend(unsigned_or_large());
     samples.extend(requests());
     samples
 }
 
-fn bodies() -> Vec<Sample> {
+/// A good notification, as text; samples are made of it.
+fn good() -> (Signed, String) {
     let good = Payment::new(Method::BcaVa, "LNS-G", 150_000).settlement();
     let text = String::from_utf8(good.body()).unwrap();
-    let with = |extra: &str| text.replacen('{', &format!("{{{extra},"), 1);
+    (good, text)
+}
+
+/// The good one with more fields at its beginning.
+fn with(text: &str, extra: &str) -> String {
+    text.replacen('{', &format!("{{{extra},"), 1)
+}
+
+fn body(name: &'static str, body: &[u8], answers: &'static [u16]) -> Sample {
+    Sample {
+        name,
+        request: post("/webhooks/midtrans", body),
+        answers,
+        may_be_cut: false,
+    }
+}
+
+/// Signed by somebody else, or too much.
+fn unsigned_or_large() -> Vec<Sample> {
+    let (good, text) = good();
+    let forged = good.clone().signed_with("SB-Mid-server-of-somebody-else");
+    let large = |name, size: usize| {
+        let padded = with(&text, &format!("\"pad\":\"{}\"", "x".repeat(size)));
+        Sample {
+            may_be_cut: true,
+            ..body(name, padded.as_bytes(), &[413])
+        }
+    };
+    vec![
+        body("forged", &forged.body(), &[401]),
+        body(
+            "not hexadecimal",
+            &good.clone().with_signature("é".repeat(64).as_str()).body(),
+            &[401],
+        ),
+        body(
+            "changed",
+            text.replace("150000.00", "950000.00").as_bytes(),
+            &[401],
+        ),
+        large("a little too large", 64 * 1024),
+        large("far too large", 4 * 1024 * 1024),
+    ]
+}
+
+/// Not a notification at all, or one that two parsers could read in two ways.
+fn malformed() -> Vec<Sample> {
+    let (good, text) = good();
+    let with = |extra: &str| with(&text, extra);
     let deep = format!("\"deep\":{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let deep_objects = format!("\"deep\":{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
     let mut not_utf8 = with("\"x\":\"..\"").into_bytes();
     let dots = not_utf8.windows(2).position(|pair| pair == b"..").unwrap();
     not_utf8.splice(dots..dots + 2, *b"\xff\xfe");
-    let forged = good.clone().signed_with("SB-Mid-server-of-somebody-else");
-    let body = |name, body: &[u8], answers| Sample {
-        name,
-        request: post("/webhooks/midtrans", body),
-        answers,
-        may_be_cut: false,
-    };
-    let large = |name, size: usize| Sample {
-        may_be_cut: true,
-        ..body(
-            name,
-            with(&format!("\"pad\":\"{}\"", "x".repeat(size))).as_bytes(),
-            &[413],
-        )
-    };
     vec![
         body("empty", b"", &[400]),
         body("a form", b"order_id=LNS-G&status_code=200", &[400]),
@@ -74,19 +109,6 @@ fn bodies() -> Vec<Sample> {
             &good.clone().field("gross_amount", 150_000).body(),
             &[400],
         ),
-        body("forged", &forged.body(), &[401]),
-        body(
-            "not hexadecimal",
-            &good.clone().with_signature("é".repeat(64).as_str()).body(),
-            &[401],
-        ),
-        body(
-            "changed",
-            text.replace("150000.00", "950000.00").as_bytes(),
-            &[401],
-        ),
-        large("a little too large", 64 * 1024),
-        large("far too large", 4 * 1024 * 1024),
     ]
 }
 

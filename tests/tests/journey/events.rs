@@ -64,6 +64,11 @@ async fn what_happened_to_an_order_is_told_once_and_in_order() {
             assert_eq!(&body[name], value, "{name} of {body}");
         }
     }
+    all_are_marked(&shop).await;
+    shop.close().await;
+}
+
+async fn all_are_marked(shop: &Shop) {
     let unpublished = "SELECT to_jsonb(count(*)) FROM domain_events
                        WHERE published_at IS NULL AND $1 <> ''";
     wait_for("every event to be marked", BOUND, async || {
@@ -71,7 +76,6 @@ async fn what_happened_to_an_order_is_told_once_and_in_order() {
         if left == 0 { Ok(()) } else { Err(left) }
     })
     .await;
-    shop.close().await;
 }
 
 /// A queue of the test's own that hears everything.

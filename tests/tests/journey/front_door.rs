@@ -62,6 +62,11 @@ async fn a_settlement_is_committed_with_every_column_right() {
             "verdict": "applied", "processing_error": null, "deliveries": 1,
         }),
     );
+    settlement_is_logged(&shop).await;
+    shop.close().await;
+}
+
+async fn settlement_is_logged(shop: &Shop) {
     let log = shop
         .row(
             "SELECT to_jsonb(l) FROM payment_sync_logs l
@@ -74,7 +79,6 @@ async fn a_settlement_is_committed_with_every_column_right() {
         &json!({"session_id": "LNS-1", "sync_type": "webhook", "event_type": "status_changed",
                 "to_status": "settlement"}),
     );
-    shop.close().await;
 }
 
 #[tokio::test]

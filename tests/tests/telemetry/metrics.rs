@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lunas_tests::harness::{BOUND, Expect, Fleet, Method, Payment, Shop, wait_for};
+use lunas_tests::harness::{BOUND, Expect, Fleet, Method, Payment, Shop, Signed, wait_for};
 use serde_json::json;
 
 #[tokio::test]
@@ -95,22 +95,7 @@ async fn the_loss_ledger_adds_up_after_a_mixed_load() {
     shop.order("LNS-2", 48_500).await;
     assert_eq!(shop.post(&strange.settlement()).await, 200);
     shop.until_order("LNS-2", json!({"status": "PAID"})).await;
-    for sent in [
-        strange.refund("rf-1"),
-        strange.chargeback(),
-        // Duplicates, stale ones, an unknown status, dead ones, an orphan.
-        strange.settlement(),
-        strange.settlement(),
-        strange.pending(),
-        strange.status("unheard_of", "200"),
-        strange.expire().field("currency", "USD"),
-        strange.settlement().field("gross_amount", "1.50"),
-        // A contradiction: this transaction belongs to another session.
-        Payment::new(Method::Gopay, "LNS-3", 48_500)
-            .settlement()
-            .field("transaction_id", strange.transaction_id()),
-        Payment::new(Method::Gopay, "LNS-2-2", 48_500).settlement(),
-    ] {
+    for sent in mixed(&strange) {
         assert_eq!(shop.post(&sent).await, 200);
     }
     for _ in 0..2 {
@@ -143,6 +128,26 @@ async fn the_loss_ledger_adds_up_after_a_mixed_load() {
     assert_eq!(settled["duplicate"], 2.0, "{settled:?}");
     assert_eq!(settled["stale"], 2.0, "{settled:?}");
     shop.close_expecting(Expect::clean().dead_letters(3)).await;
+}
+
+/// Everything that can become of a notification of an order that is paid.
+fn mixed(strange: &Payment) -> Vec<Signed> {
+    vec![
+        strange.refund("rf-1"),
+        strange.chargeback(),
+        // Duplicates, stale ones, an unknown status, dead ones, an orphan.
+        strange.settlement(),
+        strange.settlement(),
+        strange.pending(),
+        strange.status("unheard_of", "200"),
+        strange.expire().field("currency", "USD"),
+        strange.settlement().field("gross_amount", "1.50"),
+        // A contradiction: this transaction belongs to another session.
+        Payment::new(Method::Gopay, "LNS-3", 48_500)
+            .settlement()
+            .field("transaction_id", strange.transaction_id()),
+        Payment::new(Method::Gopay, "LNS-2-2", 48_500).settlement(),
+    ]
 }
 
 /// Waits until nothing is in flight by the figures of the processes; what settled, by verdict.
