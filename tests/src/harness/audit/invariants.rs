@@ -92,7 +92,8 @@ const PAID_WITH_THE_RIGHT_AMOUNT: Invariant = Invariant {
         SELECT o.order_code FROM orders o
         WHERE o.status = 'PAID' AND o.resolution IS NULL AND NOT EXISTS (
             SELECT FROM payments p JOIN payment_transactions t ON t.payment_id = p.id
-            WHERE p.order_id = o.id AND t.status IN ('settlement', 'capture')
+            WHERE p.order_id = o.id
+              AND t.status IN ('settlement', 'capture', 'partial_refund', 'partial_chargeback')
               AND o.gross_amount IN (t.gross_amount, t.original_amount))",
 };
 
