@@ -15,11 +15,16 @@ use super::Store;
 const STATEMENT_TIMEOUT: &str = "10s";
 /// Waiting for a row lock may take this long before the attempt starts anew.
 const LOCK_TIMEOUT: &str = "5s";
+/// No transaction here waits for anything but the database. One that stands still belongs to a
+/// process that vanished, and the locks it holds stop everybody else.
+const IDLE_TIMEOUT: &str = "15s";
 /// A connection must be had within this time, else the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that is given back answers within this time, or it is thrown away. The pool would
-/// wait for ever for the answer of a server that fell silent, and lose the place meanwhile.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection answers within this time when it is taken or given back, or it is thrown away.
+/// The pool itself would wait for ever for the answer of a server that fell silent.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that answered so shortly ago is taken without being asked again.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How a process connects.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +53,7 @@ impl Store {
                 host.application_name(options.application_name).options([
                     ("statement_timeout", STATEMENT_TIMEOUT),
                     ("lock_timeout", LOCK_TIMEOUT),
-                    ("idle_in_transaction_session_timeout", "60s"),
+                    ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
                 ])
             })
             .collect::<Vec<_>>();
@@ -56,6 +61,17 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, state| {
+                let fresh = state.idle_for < FRESH;
+                Box::pin(async move {
+                    if fresh {
+                        Ok(true)
+                    } else {
+                        answers(connection).await
+                    }
+                })
+            })
             .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_lazy_with(first);
         Ok(Self {

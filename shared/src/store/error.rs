@@ -88,11 +88,12 @@ impl StoreErrorKind {
         }
     }
 
-    /// By SQLSTATE. Permission denied (42501), read-only (25006) and "cancelled" (57014, our own
-    /// statement time-out under load) hit every message alike, so no message is blamed for them.
+    /// By SQLSTATE. Permission denied (42501), read-only (25006), "cancelled" (57014, our own
+    /// statement time-out under load) and a transaction that stood still (25P03, 25P04: this process
+    /// was frozen) hit every message alike, so no message is blamed for them.
     fn of_sqlstate(code: &str, constraint: Option<&str>) -> Self {
         match code {
-            "25006" | "42501" | "57014" | "58030" => return Self::Unavailable,
+            "25006" | "25P03" | "25P04" | "42501" | "57014" | "58030" => return Self::Unavailable,
             "55P03" => return Self::Contention,
             _ => {}
         }
@@ -136,6 +137,7 @@ mod tests {
             ("57P01", Kind::Unavailable),
             ("57P03", Kind::Unavailable),
             ("25006", Kind::Unavailable),
+            ("25P03", Kind::Unavailable),
             ("40001", Kind::Contention),
             ("40P01", Kind::Contention),
             ("55P03", Kind::Contention),

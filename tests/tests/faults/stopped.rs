@@ -125,3 +125,21 @@ fn assert_untouched(message: &TakenMessage, returns: u32) {
     let count = header("x-delivery-count").map_or(0, |count| count.parse().unwrap());
     assert!(count <= returns, "{:?}", message.headers);
 }
+
+/// As when its machine is suspended: what it wakes up to is applied once and blames nobody.
+#[tokio::test]
+async fn a_worker_that_is_frozen_in_the_middle_goes_on_where_others_went_on() {
+    let stage = Stage::new().await;
+    let mut fleet = Fleet::builder(&stage).ingest(1).workers(2).start().await;
+    let load = Load::start(&stage, &fleet.webhook_url(), 400, Duration::from_secs(4)).await;
+    load.more(100).await;
+    fleet.worker(0).freeze();
+    let sent = load.all().await;
+    fleet.worker(1).kill9().await;
+    fleet.start(Kind::Worker, &[]).await;
+    fleet.worker(0).thaw();
+    sent.assert_applied_once(&stage, BOUND).await;
+    let retries = fleet.worker(0).metric("lunas_retries_total", &[]).await;
+    assert!(retries < 1.0, "{retries}");
+    sent.finish(fleet).await;
+}
