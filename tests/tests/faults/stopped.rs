@@ -25,7 +25,9 @@ async fn a_worker_that_is_told_to_stop_settles_what_it_holds_and_blames_nobody()
     assert!(!left.is_empty(), "the load went on after the end");
     for message in &left {
         // The broker may have sent it in the moment in which the worker said that it wants no more.
-        assert_untouched(message, 1);
+        // In the moment the outage begins one lane may give back what another one, which has not
+        // noticed yet, takes and gives back too: at most once for each of the four lanes.
+        assert_untouched(message, 4);
         put_bytes_in_queue(stage.broker(), &message.body).await;
     }
     fleet.start(Kind::Worker, &[]).await;
@@ -60,7 +62,9 @@ async fn a_worker_that_is_told_to_stop_while_the_database_is_away_gives_back_wha
     let left = stage.broker().take_all("lunas.webhooks").await;
     assert!(left.len() >= 100, "{} given back", left.len());
     for message in &left {
-        assert_untouched(message, 1);
+        // In the moment the outage begins one lane may give back what another one, which has not
+        // noticed yet, takes and gives back too: at most once for each of the four lanes.
+        assert_untouched(message, 4);
         put_bytes_in_queue(stage.broker(), &message.body).await;
     }
     proxy.restore();
