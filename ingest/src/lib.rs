@@ -84,7 +84,7 @@ impl Ingest {
         let options = PublisherOptions {
             name: "lunas-ingest".to_owned(),
             connections: settings.ingest_broker_connections,
-            channels: settings.ingest_channels,
+            in_flight: settings.ingest_in_flight,
         };
         let publisher = Publisher::start(&settings.broker.amqp_url, &options);
         let probed = publisher.clone();

@@ -25,10 +25,10 @@ pub struct Settings {
     #[arg(long, env = "INGEST_MAX_OUTSTANDING", value_name = "N", default_value_t = 2048,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub ingest_max_outstanding: u32,
-    /// Channels to the broker, each with one message in flight, over all connections
-    #[arg(long, env = "INGEST_CHANNELS", value_name = "N", default_value_t = 64,
-          value_parser = clap::value_parser!(u16).range(1..=1_024))]
-    pub ingest_channels: u16,
+    /// Most messages on their way to the broker at once; the rest wait, up to the limit above
+    #[arg(long, env = "INGEST_IN_FLIGHT", value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub ingest_in_flight: u16,
     /// Connections to the broker
     #[arg(long, env = "INGEST_BROKER_CONNECTIONS", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u8).range(1..=16))]

@@ -168,6 +168,7 @@ impl From<PublishError> for Refusal {
             | PublishError::Timeout
             | PublishError::Returned
             | PublishError::Nacked
+            | PublishError::Lost
             | PublishError::Amqp(_) => Problem::NotConfirmed,
         };
         Self {

@@ -67,7 +67,7 @@ impl Scheduler {
             .map_err(StartError::Database)?;
         let options = PublisherOptions {
             name: "lunas-scheduler".to_owned(),
-            channels: relay::IN_FLIGHT,
+            in_flight: relay::IN_FLIGHT,
             ..PublisherOptions::default()
         };
         let publisher = Publisher::start(&settings.broker.amqp_url, &options);

@@ -33,7 +33,7 @@ const JOB_LANES: usize = 2;
 /// One connection per lane, and some for probes and replays of a batch in parts.
 const DATABASE_CONNECTIONS: u32 = 10;
 /// Publishes to delay queues, dead letters and jobs in flight at once.
-const CHANNELS: u16 = 64;
+const IN_FLIGHT: u16 = 256;
 /// The lanes drain within this time, which is inside the 20 s that an orchestrator grants.
 const DRAIN_LIMIT: Duration = Duration::from_secs(16);
 /// Pause between two looks at a database or broker that is not ready yet.
@@ -56,7 +56,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
     let options = PublisherOptions {
         name: "lunas-worker".to_owned(),
         connections: 1,
-        channels: CHANNELS,
+        in_flight: IN_FLIGHT,
     };
     let publisher = Publisher::start(urls, &options);
     let connection = ConsumerConnection::start(urls, "lunas-worker");

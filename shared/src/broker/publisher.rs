@@ -1,9 +1,8 @@
 //! The only way to publish: `Ok` means that the message is on a durable queue.
 //!
-//! Every publish has a channel to itself until the broker has answered. A channel of the client
-//! library that is shared by tasks hands confirms to the wrong publisher under load, so a channel
-//! goes back to the pool only after a clean answer and is thrown away after anything else. Waiting
-//! is bounded, and what cannot work now is refused at once.
+//! A channel of the client library that is shared by tasks hands confirms to the wrong publisher
+//! under load, so each has a task of its own that writes to it: see `flight`. Waiting is bounded, and what
+//! cannot work now is refused at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,24 +12,24 @@ use futures::future::{join_all, select_all};
 use lapin::types::ShortString;
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{BrokerState, BrokerUrls};
 use super::envelope::{Envelope, Headers};
-use super::flight::{Flight, Pool};
+use super::flight::{self, Parcel, Pool};
 use super::link::{Link, Live, Purpose};
 use super::topology::{self, DelayLevel};
 
-/// Publishes with confirms over a pool of channels. Clones share the pool; the connections close
-/// when the last clone is gone.
+/// Publishes with confirms, many at once. Clones share the connections, which close when the last
+/// clone is gone.
 #[derive(Clone)]
 pub struct Publisher(Arc<Inner>);
 
 struct Inner {
     links: Vec<Link<Pool>>,
     permits: Arc<Semaphore>,
-    channels: u32,
+    limit: u32,
     closing: AtomicBool,
     runtime: Handle,
 }
@@ -43,11 +42,11 @@ impl Publisher {
         let links = (0..options.connections.max(1))
             .map(|_| Link::start(urls, &options.name, Purpose::Publish))
             .collect();
-        let channels = options.channels.max(1);
+        let limit = options.in_flight.max(1);
         Self(Arc::new(Inner {
             links,
-            permits: Arc::new(Semaphore::new(usize::from(channels))),
-            channels: u32::from(channels),
+            permits: Arc::new(Semaphore::new(usize::from(limit))),
+            limit: u32::from(limit),
             closing: AtomicBool::new(false),
             runtime: Handle::current(),
         }))
@@ -55,8 +54,8 @@ impl Publisher {
 
     /// Publishes one message and waits until the broker has it, never longer than `within`.
     ///
-    /// At most half of `within` is spent waiting for a channel, so that what is left suffices for
-    /// the broker. A caller that goes away does not undo the publish.
+    /// At most half of `within` is spent waiting for others' answers, so that what is left suffices
+    /// for the broker. A caller that goes away does not undo the publish.
     ///
     /// # Errors
     /// [`PublishError`]: the message must not be counted as stored. Whether the broker has it
@@ -71,8 +70,26 @@ impl Publisher {
         let route = to.route(&envelope.headers).ok_or(PublishError::Returned)?;
         let permit = self.permit(now + within / 2).await?;
         let live = self.pick()?;
-        let flight = Flight::new(live, permit, now + within, self.0.runtime.clone());
-        flight.fly(route, &envelope).await
+        let (answer, answered) = oneshot::channel();
+        let deadline = now + within;
+        let parcel = Parcel {
+            route,
+            envelope,
+            deadline,
+            answer,
+            permit,
+        };
+        if live.kept.accept(parcel) {
+            self.0.runtime.spawn(flight::serve(live.clone()));
+        }
+        match timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_unanswered)) => Err(PublishError::Lost),
+            Err(_) => {
+                flight::not_answered(&live, now);
+                Err(PublishError::Timeout)
+            }
+        }
     }
 
     /// Up when at least one connection is, else blocked when at least one is, else down.
@@ -88,7 +105,7 @@ impl Publisher {
     /// Publishes that wait for the broker's answer right now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        (self.0.channels as usize).saturating_sub(self.0.permits.available_permits())
+        (self.0.limit as usize).saturating_sub(self.0.permits.available_permits())
     }
 
     /// Waits until a connection is up or blocked; `false` when there is none within the time.
@@ -101,7 +118,7 @@ impl Publisher {
     /// closes the connections.
     pub async fn close(&self, within: Duration) {
         self.0.closing.store(true, Ordering::Relaxed);
-        if timeout(within, self.0.permits.acquire_many(self.0.channels))
+        if timeout(within, self.0.permits.acquire_many(self.0.limit))
             .await
             .is_err()
         {
@@ -114,7 +131,7 @@ impl Publisher {
         join_all(self.0.links.iter().map(Link::close)).await;
     }
 
-    /// The right to one channel. Refused at once when no channel could be of use.
+    /// The right to send one message. Refused at once when there is no connection to send it on.
     async fn permit(&self, patience: Instant) -> Result<OwnedSemaphorePermit, PublishError> {
         match self.0.permits.clone().try_acquire_owned() {
             Ok(permit) => Ok(permit),
@@ -163,9 +180,9 @@ pub struct PublisherOptions {
     pub name: String,
     /// Connections; one client thread each.
     pub connections: u8,
-    /// Channels, and so messages in flight, over all connections. Between 64 and 256 is fast;
-    /// more adds latency.
-    pub channels: u16,
+    /// Messages that may wait for the broker's answer, over all connections. Between 64 and 512 is
+    /// fast; more adds latency.
+    pub in_flight: u16,
 }
 
 impl Default for PublisherOptions {
@@ -173,7 +190,7 @@ impl Default for PublisherOptions {
         Self {
             name: "lunas".to_owned(),
             connections: 1,
-            channels: 64,
+            in_flight: 256,
         }
     }
 }
@@ -241,7 +258,7 @@ pub(super) struct Route {
 }
 
 /// Why a message must not be counted as published.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum PublishError {
     /// There is no connection. Answered at once; the message was not sent.
     #[error("the broker is not reachable")]
@@ -249,7 +266,7 @@ pub enum PublishError {
     /// A memory or disk alarm is on. Answered at once; the message was not sent.
     #[error("the broker blocks publishing because of a memory or disk alarm")]
     Blocked,
-    /// No channel came free in time. The message was not sent.
+    /// Too many wait already. The message was not sent.
     #[error("too many messages wait for the broker's answer")]
     Busy,
     /// No answer in time. The broker may have the message.
@@ -261,9 +278,12 @@ pub enum PublishError {
     /// The broker refused it.
     #[error("the broker refused the message")]
     Nacked,
-    /// The channel or connection failed before the answer. The broker may have the message.
+    /// The connection was lost before the answer. The broker may have the message.
+    #[error("the connection was lost before the broker confirmed")]
+    Lost,
+    /// The channel failed before the answer. The broker may have the message.
     #[error("the channel failed before the broker confirmed")]
-    Amqp(#[source] lapin::Error),
+    Amqp(#[from] lapin::Error),
 }
 
 impl PublishError {
@@ -271,7 +291,7 @@ impl PublishError {
     #[must_use]
     pub const fn outcome_unknown(&self) -> bool {
         match self {
-            Self::Timeout | Self::Nacked | Self::Amqp(_) => true,
+            Self::Timeout | Self::Nacked | Self::Lost | Self::Amqp(_) => true,
             Self::Down | Self::Blocked | Self::Busy | Self::Returned => false,
         }
     }
@@ -286,6 +306,7 @@ impl PublishError {
             Self::Timeout => "timeout",
             Self::Returned => "returned",
             Self::Nacked => "nacked",
+            Self::Lost => "lost",
             Self::Amqp(_) => "failed",
         }
     }

@@ -128,7 +128,7 @@ async fn many_at_once_are_all_stored_over_several_connections() {
     let host = VirtualHost::with_topology().await;
     let options = PublisherOptions {
         connections: 3,
-        channels: 32,
+        in_flight: 32,
         ..PublisherOptions::default()
     };
     let publisher = publisher(&host.urls(), options).await;
@@ -141,11 +141,11 @@ async fn many_at_once_are_all_stored_over_several_connections() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_the_channel_behind() {
+async fn a_caller_that_goes_away_leaves_nothing_behind() {
     let host = VirtualHost::with_topology().await;
     let proxy = Proxy::start(host.host()).await;
     let options = PublisherOptions {
-        channels: 1,
+        in_flight: 1,
         ..PublisherOptions::default()
     };
     let publisher = publisher(&host.urls_at(&proxy.host()), options).await;
@@ -161,15 +161,15 @@ async fn a_caller_that_goes_away_leaves_the_channel_behind() {
             tokio::task::yield_now().await;
         }
     });
-    idle.await.expect("every channel came back");
+    idle.await.expect("everything was answered");
 }
 
 #[tokio::test]
-async fn without_a_free_channel_it_says_busy_in_half_of_the_time() {
+async fn with_enough_under_way_it_says_busy_in_half_of_the_time() {
     let host = VirtualHost::with_topology().await;
     let proxy = Proxy::start(host.host()).await;
     let options = PublisherOptions {
-        channels: 1,
+        in_flight: 1,
         ..PublisherOptions::default()
     };
     let publisher = publisher(&host.urls_at(&proxy.host()), options).await;

@@ -129,7 +129,7 @@ impl Lab {
         let options = PublisherOptions {
             name: "lunas-bench".to_owned(),
             connections: 2,
-            channels: FILLERS,
+            in_flight: FILLERS,
         };
         let publisher = Publisher::start(&BrokerUrls::parse(&self.options.amqp_url)?, &options);
         ensure!(
