@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
@@ -11,6 +12,7 @@ use shared::domain::ConfirmPolicy;
 use shared::domain::outcome::{Class, Classify, Failure};
 use shared::store::Store;
 use shared::telemetry::metrics;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::gate::{Gate, Passage};
@@ -22,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A database that has not finished a batch within this time has fallen silent. It would have cut
 /// off a statement that runs for too long itself.
 const SILENCE: Duration = Duration::from_secs(20);
+
+/// Batches under way in the database at once. There are more lanes, so that while these wait for the
+/// database, others read messages, acknowledge and take the next.
+const IN_FLIGHT: usize = 4;
 
 /// The messages in hand must go back: the worker stops, or the outage is long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +73,7 @@ pub struct Applier {
     store: Store,
     policy: ConfirmPolicy,
     gate: Gate,
+    turns: Arc<Semaphore>,
 }
 
 impl Applier {
@@ -76,6 +83,7 @@ impl Applier {
             store,
             policy,
             gate,
+            turns: Arc::new(Semaphore::new(IN_FLIGHT)),
         }
     }
 
@@ -135,6 +143,8 @@ impl Applier {
     }
 
     async fn apply_once(&self, part: &[Item]) -> Result<Vec<Outcome>, Failure> {
+        // Never closed, so that there always is a turn.
+        let _turn = self.turns.acquire().await;
         let work = unless_silent(apply(&self.store, self.policy, part));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(result) => result,

@@ -26,8 +26,8 @@ use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::webhooks::Webhooks;
 
-/// Batches of notifications under way at once.
-const WEBHOOK_LANES: usize = 4;
+/// Batches of notifications in hand at once, of which four are in the database (`batch`).
+const WEBHOOK_LANES: usize = 6;
 /// Batches of jobs under way at once.
 const JOB_LANES: usize = 2;
 /// One connection per lane, and some for probes and replays of a batch in parts.

@@ -224,7 +224,7 @@ impl Store {
             SELECT id, created_at, session_id, sync_type, event_type, from_status, to_status,
                    actor, detail
             FROM payment_sync_logs
-            WHERE (order_code = $1 OR session_id = ANY($2)) AND (created_at, id) > ($3, $4)
+            WHERE (order_code = $1 OR (order_code IS NULL AND session_id = ANY($2))) AND (created_at, id) > ($3, $4)
             ORDER BY created_at, id LIMIT $5
             "#,
             code,

@@ -117,7 +117,8 @@ pub(super) async fn set_based(
         .iter()
         .map(|body| item(body))
         .collect::<Result<_, _>>()?;
-    let batches: Mutex<VecDeque<&[Item]>> = Mutex::new(items.chunks(BATCH).collect());
+    let dealt = deal(&items);
+    let batches: Mutex<VecDeque<&[Item]>> = Mutex::new(dealt.chunks(BATCH).collect());
     let next = || {
         batches
             .lock()
@@ -141,6 +142,17 @@ pub(super) async fn set_based(
     store.close().await;
     check(lab, database, notices.len()).await?;
     Ok((per_s, cost))
+}
+
+/// The order in which a worker gets them: the broker deals message by message to the lanes, so that
+/// the batches under way at one time lie side by side.
+fn deal(items: &[Item]) -> Vec<Item> {
+    let hand = |round: &[Item]| -> Vec<Item> {
+        (0..TASKS)
+            .flat_map(|task| round.iter().skip(task).step_by(TASKS).cloned())
+            .collect()
+    };
+    items.chunks(BATCH * TASKS).flat_map(hand).collect()
 }
 
 fn item(body: &str) -> anyhow::Result<Item> {
