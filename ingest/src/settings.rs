@@ -26,7 +26,7 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub ingest_max_outstanding: u32,
     /// Most messages on their way to the broker at once; the rest wait, up to the limit above
-    #[arg(long, env = "INGEST_IN_FLIGHT", value_name = "N", default_value_t = 256,
+    #[arg(long, env = "INGEST_IN_FLIGHT", value_name = "N", default_value_t = 128,
           value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub ingest_in_flight: u16,
     /// Connections to the broker
