@@ -8,12 +8,13 @@ use shared::store::read::{OrphanView, SummaryView};
 use shared::store::read_timeline::{Position, TimelineItem};
 use time::OffsetDateTime;
 
+use crate::app::App;
 use crate::code::OrderCode;
 use crate::paging::{Items, Page};
 use crate::problem::Problem;
 use crate::reading::reading;
 
-pub(crate) fn viewer_routes() -> Router<Store> {
+pub(crate) fn viewer_routes() -> Router<App> {
     Router::new()
         .route("/admin/summary", get(summary))
         .route("/admin/orders/{order_code}/timeline", get(timeline))

@@ -8,6 +8,8 @@ mod listener;
 
 mod router;
 
+mod app;
+
 mod guard;
 
 mod shop;
@@ -25,14 +27,18 @@ pub mod tokens;
 mod settings;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use shared::health::{self, Health, HealthError, HealthServer};
+use shared::midtrans::{Gateway, SetupError};
 use shared::store::{ConnectOptions, DatabaseUrlError, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+use app::{App, Rules};
 
 pub use settings::Settings;
 
@@ -58,6 +64,9 @@ pub enum StartError {
     /// `DATABASE_URL` is not usable.
     #[error("DATABASE_URL cannot be used")]
     Database(#[source] DatabaseUrlError),
+    /// A setting of the gateway is not usable.
+    #[error("the gateway cannot be used")]
+    Gateway(#[source] SetupError),
     /// An address cannot be listened on.
     #[error("cannot listen on {setting} {addr}")]
     Listen {
@@ -86,10 +95,21 @@ impl Api {
         };
         let store = Store::connect_lazy(settings.database.database_url.expose(), options)
             .map_err(StartError::Database)?;
+        let gateway = Gateway::new(&settings.gateway).map_err(StartError::Gateway)?;
+        let app = App {
+            store: store.clone(),
+            gateway,
+            rules: Arc::new(Rules {
+                order_ttl: settings.order_ttl,
+                order_code_prefix: settings.order_code_prefix.clone(),
+                reconcile_after: settings.reconcile_after,
+                confirm_policy: settings.confirm.confirm_policy,
+            }),
+        };
         let tokens = &settings.api_tokens;
-        let shop = router::shop(store.clone(), tokens.clone());
+        let shop = router::shop(app.clone(), tokens.clone());
         let shop = listen("API_ADDR", settings.api_addr, shop, &stop).await?;
-        let admin = router::admin(store.clone(), tokens.clone());
+        let admin = router::admin(app, tokens.clone());
         let admin = listen("ADMIN_ADDR", settings.admin_addr, admin, &stop).await?;
         let health = health::serve(settings.health.health_addr, probes(&store, stop))
             .await

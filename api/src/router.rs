@@ -12,12 +12,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, http};
-use shared::store::Store;
 use shared::telemetry::metrics::names;
 use shared::telemetry::{propagation, traces_enabled};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument as _, Span, error, info_span};
 
+use crate::app::App;
 use crate::guard::{self, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::{Role, Tokens};
@@ -30,18 +30,18 @@ const BODY_LIMIT: usize = 64 * 1024;
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the shop reaches.
-pub(crate) fn shop(store: Store, tokens: Tokens) -> Router {
+pub(crate) fn shop(app: App, tokens: Tokens) -> Router {
     let routes = behind(shop::routes(), tokens, Role::Shop);
-    for_everybody(routes.with_state(store), TIME_LIMIT)
+    for_everybody(routes.with_state(app), TIME_LIMIT)
 }
 
 /// What operators reach.
-pub(crate) fn admin(store: Store, tokens: Tokens) -> Router {
+pub(crate) fn admin(app: App, tokens: Tokens) -> Router {
     let routes = behind(admin::viewer_routes(), tokens, Role::Viewer);
-    for_everybody(routes.with_state(store), TIME_LIMIT)
+    for_everybody(routes.with_state(app), TIME_LIMIT)
 }
 
-fn behind(routes: Router<Store>, tokens: Tokens, needed: Role) -> Router<Store> {
+fn behind(routes: Router<App>, tokens: Tokens, needed: Role) -> Router<App> {
     let gate = Gate { tokens, needed };
     routes.route_layer(middleware::from_fn_with_state(gate, guard::pass))
 }

@@ -1,9 +1,13 @@
 //! The settings of the api; `lunas-api --help` is their reference.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Parser;
-use shared::config::{DatabaseSettings, HealthSettings, TelemetrySettings};
+use shared::config::{
+    ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings, TelemetrySettings,
+    parse_duration,
+};
 
 use crate::tokens::Tokens;
 
@@ -35,6 +39,24 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub api_tokens: Tokens,
+    /// How long an order may stay unpaid
+    #[arg(long, env = "ORDER_TTL", value_name = "DURATION", default_value = "24h",
+          value_parser = parse_duration)]
+    pub order_ttl: Duration,
+    /// Order codes begin with it: capital letters and digits
+    #[arg(long, env = "ORDER_CODE_PREFIX", value_name = "TEXT", default_value = "LNS",
+          value_parser = order_code_prefix)]
+    pub order_code_prefix: String,
+    /// When the reconciler looks at a new payment first
+    #[arg(long, env = "RECONCILE_AFTER", value_name = "DURATION", default_value = "5m",
+          value_parser = parse_duration)]
+    pub reconcile_after: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub gateway: GatewaySettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub confirm: ConfirmSettings,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub database: DatabaseSettings,
@@ -44,4 +66,14 @@ pub struct Settings {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub telemetry: TelemetrySettings,
+}
+
+/// Codes are session ids too, of which Midtrans takes 50 characters.
+fn order_code_prefix(text: &str) -> Result<String, &'static str> {
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+    if (1..=10).contains(&text.len()) && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not 1 to 10 capital letters and digits")
+    }
 }

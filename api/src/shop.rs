@@ -6,11 +6,12 @@ use axum::{Json, Router};
 use shared::store::Store;
 use shared::store::read::OrderView;
 
+use crate::app::App;
 use crate::code::OrderCode;
 use crate::problem::Problem;
 use crate::reading::reading;
 
-pub(crate) fn routes() -> Router<Store> {
+pub(crate) fn routes() -> Router<App> {
     Router::new().route("/api/orders/{order_code}", get(order))
 }
 
