@@ -3,7 +3,7 @@
 //! Reading order follows a notification: its bytes are verified ([`signature`]), decoded
 //! ([`notification`]), turned into an [`observation`], judged against what is known of the
 //! transaction ([`transition`], [`decide()`]), and projected onto session and order
-//! ([`projection`]). [`linking`] says which order a session may belong to, [`outcome`] what
+//! ([`projection`]), whose status demands [`effects`]. [`linking`] says which order a session may belong to, [`outcome`] what
 //! the broker is told in the end. The small types come last.
 
 pub mod signature;
@@ -19,6 +19,8 @@ pub mod transition;
 pub mod decide;
 
 pub mod projection;
+
+pub mod effects;
 
 pub mod linking;
 

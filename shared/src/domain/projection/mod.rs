@@ -64,7 +64,12 @@ pub fn project_order<'a>(
     let mut ids: Vec<_> = paid.iter().filter_map(View::transaction_id).collect();
     ids.sort_unstable();
     let (status, reasons) = match &order.resolution {
-        Some(resolution) if resolution.holds_for(&ids) => {
+        // Nobody's word brings back what is gone: then it is a matter for review again.
+        Some(resolution)
+            if resolution.holds_for(&ids)
+                && (resolution.action == ResolutionAction::Close
+                    || order.hold != (Hold::Released { available: false })) =>
+        {
             (resolved_status(resolution.action, row), Vec::new())
         }
         Some(_) | None => {
