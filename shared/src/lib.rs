@@ -18,6 +18,7 @@ pub mod store;
 #[cfg(feature = "gateway")]
 pub mod midtrans;
 
+pub mod codes;
 pub mod config;
 pub mod telemetry;
 

@@ -1,14 +1,14 @@
 //! Looking for rows that the one path would write differently: the same projection over the same
 //! rows, without writing. `lunas doctor` asks it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use time::OffsetDateTime;
 
-use super::project::{order_facts, resolution_paid};
+use super::effects::{held, hold_of, plan_for};
+use super::project::{ByPayment, payment_update, session_facts, transactions_by_payment};
 use super::world::{Payment, Transaction, World};
-use crate::domain::projection::project_order;
-use crate::store::orders::{OrderRow, OrderUpdate};
+use crate::domain::effects::{Holding, Move, PickupChange, Plan};
+use crate::domain::projection::project_session;
+use crate::store::orders::OrderRow;
 use crate::store::payments::PaymentRow;
 use crate::store::transactions::TransactionRow;
 use crate::store::{Store, StoreError, Txn};
@@ -66,116 +66,99 @@ async fn compare(
 ) -> Result<Vec<Mismatch>, StoreError> {
     let ids: Vec<i64> = payments.iter().map(|payment| payment.id).collect();
     let transactions = store.transactions_find_in_txn(txn, &ids, &[]).await?;
-    let known_orders: HashMap<i64, OrderRow> = orders
-        .iter()
-        .map(|order| (order.id, order.clone()))
-        .collect();
-    let known_payments: HashMap<i64, PaymentRow> = payments
-        .iter()
-        .map(|payment| (payment.id, payment.clone()))
-        .collect();
-    let unpaid = without_sessions(&orders, &payments, now);
-    let changes = world(now, orders, payments, transactions).project();
-    let sessions = changes.payments.iter().filter_map(|update| {
-        let row = known_payments.get(&update.id)?;
-        (row.status != update.status).then(|| Mismatch {
-            name: row.session_id.clone(),
-            is: row.status.clone(),
-            should_be: update.status.clone(),
-        })
-    });
-    let orders = changes
+    let ids: Vec<i64> = orders.iter().map(|order| order.id).collect();
+    let lines = store.holdings_lines_in_txn(txn, &ids).await?;
+    let mut world = world(now, orders, payments, transactions);
+    world.held = held(lines);
+    let by_payment = transactions_by_payment(&world.transactions);
+    let sessions = world
+        .payments
+        .values()
+        .filter_map(|payment| session_mismatch(&world, payment, &by_payment));
+    let orders = world
         .orders
-        .iter()
-        .filter_map(|update| order_mismatch(known_orders.get(&update.id)?, update, now));
-    Ok(sessions.chain(orders).chain(unpaid).collect())
+        .values()
+        .filter_map(|order| order_mismatch(&world, order, &by_payment));
+    Ok(sessions.chain(orders).collect())
 }
 
-/// Orders that nobody ever tried to pay: no session leads to them.
-fn without_sessions(
-    orders: &[OrderRow],
-    payments: &[PaymentRow],
-    now: OffsetDateTime,
-) -> Vec<Mismatch> {
-    let paid_for: HashSet<_> = payments
-        .iter()
-        .filter_map(|payment| payment.order_id)
-        .collect();
-    let alone = orders.iter().filter(|order| !paid_for.contains(&order.id));
-    alone
-        .filter_map(|order| {
-            let decided_for = resolution_paid(order);
-            let projection = project_order(&order_facts(order, &decided_for, now), &[]);
-            let update = OrderUpdate {
-                id: order.id,
-                status: projection.status.as_str().to_owned(),
-                session_id: None,
-                paid_at: None,
-                review_reasons: projection
-                    .reasons
-                    .iter()
-                    .map(|r| r.as_str().to_owned())
-                    .collect(),
-            };
-            order_mismatch(order, &update, now)
-        })
-        .collect()
+fn session_mismatch(
+    world: &World,
+    payment: &Payment,
+    by_payment: &ByPayment<'_>,
+) -> Option<Mismatch> {
+    let facts = session_facts(payment, by_payment);
+    let update = payment_update(payment, &project_session(&facts), &world.transactions)?;
+    (payment.row.status != update.status).then(|| Mismatch {
+        name: payment.row.session_id.clone(),
+        is: payment.row.status.clone(),
+        should_be: update.status,
+    })
 }
 
-fn order_mismatch(row: &OrderRow, update: &OrderUpdate, now: OffsetDateTime) -> Option<Mismatch> {
-    let closes_soon =
-        row.status == "PENDING" && update.status == "EXPIRED" && row.expires_at <= now;
-    let same = row.status == update.status && row.review_reasons == update.review_reasons;
-    if same || closes_soon {
+fn order_mismatch(world: &World, row: &OrderRow, by_payment: &ByPayment<'_>) -> Option<Mismatch> {
+    let held = world.held.get(&row.id);
+    let judged = world.judge(row, by_payment, hold_of(row, held), held);
+    let status = judged.status.as_str();
+    let closes_soon = row.status == "PENDING" && status == "EXPIRED" && row.expires_at <= world.now;
+    if closes_soon {
         return None;
     }
+    let mismatch = |is, should_be| Mismatch {
+        name: row.order_code.clone(),
+        is,
+        should_be,
+    };
     let word = |status: &str, reasons: &[String]| match reasons {
         [] => status.to_owned(),
         reasons => format!("{status} ({})", reasons.join(", ")),
     };
-    Some(Mismatch {
-        name: row.order_code.clone(),
-        is: word(&row.status, &row.review_reasons),
-        should_be: word(&update.status, &update.review_reasons),
+    if row.status != status || row.review_reasons != judged.reasons {
+        let is = word(&row.status, &row.review_reasons);
+        return Some(mismatch(is, word(status, &judged.reasons)));
+    }
+    let plan = plan_for(row, held?, &judged);
+    (!plan.is_empty()).then(|| {
+        let missing = missing(&plan);
+        mismatch(row.status.clone(), format!("{status} with {missing}"))
     })
 }
 
-/// A world in which everything is looked at and nothing has changed.
+/// What the plan would do, for an operator.
+fn missing(plan: &Plan) -> String {
+    let mut parts = Vec::new();
+    if !plan.issue.is_empty() {
+        parts.push(format!("{} more tickets", plan.issue.len()));
+    }
+    if !plan.void.is_empty() {
+        parts.push("its tickets void".to_owned());
+    }
+    let moved = |what: &str, change: Move| match change.to {
+        Holding::Reserved => format!("its {what} reserved"),
+        Holding::Owned => format!("its {what} sold to it"),
+        Holding::Free => format!("its {what} given back"),
+    };
+    parts.extend(plan.capacity.map(|change| moved("capacity", change)));
+    parts.extend(plan.stock.map(|change| moved("stock", change)));
+    parts.extend(plan.pickup.map(|change| match change {
+        PickupChange::Make => "a pickup code".to_owned(),
+        PickupChange::Revoke => "its pickup code revoked".to_owned(),
+    }));
+    parts.join(", ")
+}
+
+/// A world in which nothing has changed.
 fn world(
     now: OffsetDateTime,
     orders: Vec<OrderRow>,
     payments: Vec<PaymentRow>,
     transactions: Vec<TransactionRow>,
 ) -> World {
-    let payments: BTreeMap<i64, Payment> = payments
-        .into_iter()
-        .map(|row| {
-            let payment = Payment {
-                row,
-                link: None,
-                touched: true,
-                traceparent: None,
-            };
-            (payment.row.id, payment)
-        })
-        .collect();
-    let transactions = transactions.into_iter().map(|row| {
-        (
-            row.midtrans_transaction_id.clone(),
-            Transaction {
-                row,
-                changed: false,
-            },
-        )
-    });
+    let payments = payments.into_iter().map(Payment::stored);
     World {
-        now,
         orders: orders.into_iter().map(|row| (row.id, row)).collect(),
-        by_session: HashMap::new(),
-        transactions: transactions.collect(),
-        payments,
-        events: HashMap::new(),
-        unconfirmed: Vec::new(),
-        logs: Vec::new(),
+        transactions: transactions.into_iter().map(Transaction::stored).collect(),
+        payments: payments.map(|payment| (payment.row.id, payment)).collect(),
+        ..World::at(now)
     }
 }

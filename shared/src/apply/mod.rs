@@ -2,16 +2,25 @@
 //!
 //! [`apply`] takes a batch, in one database transaction: it locks what the batch touches
 //! (`world`), judges each item against it (`observe`), projects sessions and orders
-//! (`project`) and writes the difference (`save`). What a status means is decided in
+//! (`project`), plans what orders are given or give back (`effects`) and writes the difference
+//! (`save`). What a status means is decided in
 //! [`crate::domain`]; what becomes of a failed batch is the worker's.
 
 mod world;
 
+mod lookup;
+
 mod observe;
+
+mod asked;
 
 mod events;
 
 mod project;
+
+mod effects;
+
+mod told;
 
 mod save;
 
@@ -20,14 +29,18 @@ mod contradiction;
 pub mod audit;
 
 use crate::domain::outcome::{Class, Classify, DeadReason, Settled};
-use crate::domain::{ConfirmPolicy, Observation, Source};
+use crate::domain::projection::ResolutionAction;
+use crate::domain::{ConfirmPolicy, Observation, Source, TransactionStatus};
 use crate::fault;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Txn};
 
 pub use contradiction::Contradiction;
 
 /// How often a batch starts anew at once after a deadlock or its kin.
 const CONTENTION_RETRIES: u32 = 5;
+
+/// Where a code that was drawn meets one that exists.
+const DRAWN: [&str; 2] = ["tickets_code_key", "orders_pickup_code_unique"];
 
 /// One thing to apply.
 #[derive(Debug, Clone)]
@@ -60,6 +73,42 @@ pub enum Input {
         /// Who asks.
         source: Source,
     },
+    /// A session that never had a transaction has ended, such as a page that was closed.
+    SessionEnded {
+        /// The session.
+        session_id: String,
+        /// How it ended.
+        status: TransactionStatus,
+        /// By which way it is known.
+        source: Source,
+    },
+    /// Look at an order itself, whatever its sessions say.
+    Order {
+        /// The order.
+        order_code: String,
+        /// What for.
+        ask: OrderAsk,
+        /// By which way the question came.
+        source: Source,
+        /// The operator, where it is one.
+        actor: Option<String>,
+    },
+}
+
+/// Why an order is looked at.
+#[derive(Debug, Clone)]
+pub enum OrderAsk {
+    /// Project it again and do what is missing.
+    Recheck,
+    /// An operator decides; settled as stale when it is not in review.
+    Resolve {
+        /// What is decided.
+        action: ResolutionAction,
+        /// Why.
+        why: String,
+    },
+    /// It is past its time, and Midtrans was asked: close it unless it is paid.
+    Close,
 }
 
 impl Item {
@@ -71,11 +120,26 @@ impl Item {
         }
     }
 
-    /// The session it is about.
+    /// By which way it came.
+    pub fn source(&self) -> Source {
+        match &self.input {
+            Input::Observed(seen) => seen.source,
+            Input::Link { source, .. }
+            | Input::GiveUp { source, .. }
+            | Input::SessionEnded { source, .. }
+            | Input::Order { source, .. } => *source,
+        }
+    }
+
+    /// The session it is about, or the first one of the order.
     pub fn session_id(&self) -> &str {
         match &self.input {
             Input::Observed(seen) => &seen.session_id,
-            Input::Link { session_id, .. } | Input::GiveUp { session_id, .. } => session_id,
+            Input::Link { session_id, .. }
+            | Input::GiveUp { session_id, .. }
+            | Input::SessionEnded { session_id, .. } => session_id,
+            // The id of its first session.
+            Input::Order { order_code, .. } => order_code,
         }
     }
 }
@@ -121,14 +185,22 @@ pub enum ApplyError {
     /// A session was linked to another order between the look-up and the lock.
     #[error("a session was linked by somebody else meanwhile")]
     LinkedMeanwhile,
+    /// What the order had reserved is gone: it cannot be fulfilled by anybody's word.
+    #[error("what order {order_code} had reserved is not available any more")]
+    NotAvailable {
+        /// The order.
+        order_code: String,
+    },
 }
 
 impl ApplyError {
-    fn is_contention(&self) -> bool {
+    /// Whether the same batch may succeed at once: another transaction was in the way, or a code
+    /// was drawn that exists.
+    pub fn is_contention(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_contention(),
+            Self::Store(error) => error.is_contention() || DRAWN.iter().any(|c| error.violates(c)),
             Self::LinkedMeanwhile => true,
-            Self::Contradiction(_) => false,
+            Self::Contradiction(_) | Self::NotAvailable { .. } => false,
         }
     }
 }
@@ -138,7 +210,9 @@ impl Classify for ApplyError {
         match self {
             Self::Store(error) => error.classify(),
             Self::LinkedMeanwhile => Class::Wait,
-            Self::Contradiction(_) => Class::Dead(DeadReason::ConstraintViolation),
+            Self::Contradiction(_) | Self::NotAvailable { .. } => {
+                Class::Dead(DeadReason::ConstraintViolation)
+            }
         }
     }
 }
@@ -181,16 +255,32 @@ async fn apply_once(
     batch: &[Item],
 ) -> Result<Vec<Outcome>, ApplyError> {
     let mut txn = store.begin().await?;
-    let mut world = world::World::load(store, &mut txn, batch).await?;
+    let outcomes = apply_in_txn(store, &mut txn, policy, batch).await?;
+    fault::point("apply.before_commit").await;
+    store.commit(txn).await?;
+    fault::point("apply.after_commit").await;
+    Ok(outcomes)
+}
+
+/// Applies a batch inside the caller's transaction, which then commits or, after an error, must be
+/// dropped. When the error [is contention](ApplyError::is_contention) the caller starts anew, bounded.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn apply_in_txn(
+    store: &Store,
+    txn: &mut Txn,
+    policy: ConfirmPolicy,
+    batch: &[Item],
+) -> Result<Vec<Outcome>, ApplyError> {
+    let mut world = world::World::load(store, txn, batch).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for item in batch {
         fault::point_of("apply.session", item.session_id()).await;
         outcomes.push(world.take(item, policy)?);
     }
-    let changes = world.project();
-    save::write(store, &mut txn, &changes).await?;
-    fault::point("apply.before_commit").await;
-    store.commit(txn).await?;
-    fault::point("apply.after_commit").await;
+    world.load_holdings(store, txn).await?;
+    let changes = world.project()?;
+    save::write(store, txn, &changes).await?;
     Ok(outcomes)
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::effects::ActedBy;
 use super::world::{Event, Transaction, World};
 use super::{ApplyError, Contradiction, FollowUp, Input, Item, Outcome};
 use crate::domain::decide::StaleReason;
@@ -36,6 +37,21 @@ impl World {
                 self.give_up(session_id, transaction_id, *source);
                 Settled::Refused.into()
             }
+            Input::SessionEnded {
+                session_id, status, ..
+            } => self.end_session(session_id, status).into(),
+            Input::Order {
+                order_code,
+                ask,
+                source,
+                actor,
+            } => {
+                let by = ActedBy {
+                    source: *source,
+                    actor: actor.clone(),
+                };
+                return Ok(self.take_order(order_code, ask, by).into());
+            }
         };
         let linked = self.touch(item);
         Ok(match linked {
@@ -55,7 +71,7 @@ impl World {
         let Some(payment) = self.payment_mut(item.session_id()) else {
             return true;
         };
-        payment.touched = true;
+        payment.touched = Some(item.source());
         payment.traceparent = item.traceparent.clone().or(payment.traceparent.take());
         payment.order_id().is_some() || payment.row.origin == "checkout"
     }
@@ -192,6 +208,7 @@ impl World {
                 event_type: "confirm_gave_up",
                 from_status: None,
                 to_status: None,
+                actor: None,
                 detail: Some(serde_json::json!({ "transaction_id": transaction_id })),
             });
         }
@@ -297,6 +314,7 @@ impl World {
             event_type,
             from_status: from.map(|state| state.as_str().to_owned()),
             to_status: Some(now.state.as_str().to_owned()),
+            actor: None,
             detail: None,
         });
     }

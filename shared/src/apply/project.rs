@@ -1,20 +1,22 @@
 //! From the transactions of the batch to the rows of sessions and orders, and to what is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::json;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::ApplyError;
+use super::effects::{ActedBy, Effects, Held, hold_of, logs_of, markers_after, plan_for};
+use super::told::order_event;
 use super::world::{Event, Payment, Transaction, World};
+use crate::domain::effects::Plan;
 use crate::domain::linking::SessionOrigin;
 use crate::domain::projection::{
-    Hold, OrderFacts, OrderProjection, OrderStatus, Resolution, ResolutionAction, SessionFacts,
-    SessionProjection, TransactionFacts, project_order, project_session,
+    Hold, OrderFacts, OrderStatus, Resolution, ResolutionAction, SessionFacts, SessionProjection,
+    TransactionFacts, project_order, project_session,
 };
 use crate::domain::{EventKey, Rupiah, TransactionState, TransactionStatus};
 use crate::store::logs::NewLog;
-use crate::store::orders::{OrderRow, OrderUpdate};
+use crate::store::orders::{Markers, OrderResolution, OrderRow, OrderUpdate};
 use crate::store::outbox::NewDomainEvent;
 use crate::store::payments::PaymentUpdate;
 use crate::store::transactions::TransactionRow;
@@ -24,20 +26,28 @@ pub(super) struct Changes {
     pub(super) transactions: Vec<TransactionRow>,
     pub(super) payments: Vec<PaymentUpdate>,
     pub(super) orders: Vec<OrderUpdate>,
+    pub(super) resolutions: Vec<OrderResolution>,
     pub(super) events: Vec<(EventKey, Event)>,
+    pub(super) effects: Effects,
     pub(super) logs: Vec<NewLog>,
     pub(super) domain_events: Vec<NewDomainEvent>,
 }
 
+/// What the projection says of an order.
+pub(super) struct Judged {
+    pub(super) status: OrderStatus,
+    pub(super) reasons: Vec<String>,
+    pub(super) reserve_again: bool,
+    pub(super) paid: Vec<String>,
+}
+
 impl World {
     /// Projects what the batch touched.
-    pub(super) fn project(mut self) -> Changes {
+    pub(super) fn project(mut self) -> Result<Changes, ApplyError> {
         let by_payment = transactions_by_payment(&self.transactions);
         let mut payments = Vec::new();
         let mut domain_events = Vec::new();
-        let mut touched_orders = BTreeSet::new();
-        for payment in self.payments.values().filter(|payment| payment.touched) {
-            touched_orders.extend(payment.order_id());
+        for payment in self.payments.values().filter(|p| p.touched.is_some()) {
             let facts = session_facts(payment, &by_payment);
             let projection = project_session(&facts);
             if let Some(update) = payment_update(payment, &projection, &self.transactions) {
@@ -47,44 +57,143 @@ impl World {
             self.logs.extend(link_log(payment, &self.orders));
         }
         let mut orders = Vec::new();
-        for id in touched_orders {
+        let mut effects = Effects::default();
+        for (id, by) in self.touched_orders() {
             let Some(order) = self.orders.get(&id) else {
                 continue;
             };
-            let sessions: Vec<&Payment> = self
-                .payments
-                .values()
-                .filter(|p| p.order_id() == Some(id))
-                .collect();
-            let facts: Vec<SessionFacts<'_>> = sessions
-                .iter()
-                .map(|payment| session_facts(payment, &by_payment))
-                .collect();
-            let decided_for = resolution_paid(order);
-            let projection = project_order(&order_facts(order, &decided_for, self.now), &facts);
-            if let Some(update) = order_update(order, &projection, &sessions, self.now) {
+            let held = self.held.get(&id);
+            let judged = self.judge(order, &by_payment, hold_of(order, held), held);
+            self.check_resolution(order, &judged)?;
+            let plan = held.map_or_else(Plan::default, |held| plan_for(order, held, &judged));
+            if let Some(held) = held.filter(|_| !plan.is_empty()) {
+                effects.add(&plan, &held.lines);
+                self.logs.extend(logs_of(&plan, order, &judged, &by));
+            }
+            let markers = markers_after(&plan, order.markers(), self.now);
+            let sessions = self.sessions_of(id);
+            if let Some(update) = order_update(order, &judged, &sessions, markers, self.now) {
                 domain_events.extend(order_event(order, &update, &sessions, self.now));
                 orders.push(update);
             }
         }
         self.name_orders_in_logs();
-        Changes {
+        Ok(Changes {
             transactions: changed_transactions(&mut self.transactions),
             payments,
             orders,
+            resolutions: self.resolutions,
             events: self
                 .events
                 .into_iter()
                 .filter(|(_, event)| event.changed)
                 .collect(),
+            effects,
             logs: self.logs,
             domain_events,
+        })
+    }
+
+    /// The orders that the batch is about, and who made it so.
+    fn touched_orders(&self) -> BTreeMap<i64, ActedBy> {
+        let mut touched: BTreeMap<i64, ActedBy> = BTreeMap::new();
+        for payment in self.payments.values() {
+            if let (Some(source), Some(id)) = (payment.touched, payment.order_id()) {
+                let actor = None;
+                touched.insert(id, ActedBy { source, actor });
+            }
         }
+        let asked = self.asked.iter().map(|(id, by)| (*id, by.clone()));
+        touched.extend(asked);
+        touched
+    }
+
+    /// The orders whose lines matter: the projection changes them, or somebody asked.
+    pub(super) fn concerned_orders(&self) -> Vec<i64> {
+        let by_payment = transactions_by_payment(&self.transactions);
+        let concerned = |id: &i64| {
+            self.orders.get(id).is_some_and(|order| {
+                let hold = hold_of(order, None);
+                let judged = self.judge(order, &by_payment, hold, None);
+                let sessions = self.sessions_of(*id);
+                self.asked.contains_key(id)
+                    || hold != Hold::Held
+                    || order_update(order, &judged, &sessions, order.markers(), self.now).is_some()
+            })
+        };
+        self.touched_orders()
+            .into_keys()
+            .filter(concerned)
+            .collect()
+    }
+
+    /// Orders that gave back what they held and would need it again.
+    pub(super) fn returning_orders(&self) -> Vec<i64> {
+        let by_payment = transactions_by_payment(&self.transactions);
+        let returning = |id: &i64| {
+            self.orders.get(id).is_some_and(|order| {
+                let hold = hold_of(order, None);
+                let judged = self.judge(order, &by_payment, hold, self.held.get(id));
+                hold != Hold::Held && !judged.status.is_closed()
+            })
+        };
+        self.held.keys().copied().filter(returning).collect()
+    }
+
+    /// What an order is, given its hold.
+    pub(super) fn judge(
+        &self,
+        order: &OrderRow,
+        by_payment: &ByPayment<'_>,
+        hold: Hold,
+        held: Option<&Held>,
+    ) -> Judged {
+        let sessions = self.sessions_of(order.id);
+        let facts: Vec<SessionFacts<'_>> = sessions
+            .iter()
+            .map(|payment| session_facts(payment, by_payment))
+            .collect();
+        let decided_for = resolution_paid(order);
+        let order_facts = OrderFacts {
+            hold,
+            ticket_used: held.is_some_and(|held| held.used),
+            closing: self.closing.contains(&order.id),
+            ..order_facts(order, &decided_for, self.now)
+        };
+        let projection = project_order(&order_facts, &facts);
+        Judged {
+            status: projection.status,
+            reasons: projection
+                .reasons
+                .iter()
+                .map(|reason| reason.as_str().to_owned())
+                .collect(),
+            reserve_again: projection.reserve_again,
+            paid: projection.paid.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    fn sessions_of(&self, order_id: i64) -> Vec<&Payment> {
+        self.payments
+            .values()
+            .filter(|payment| payment.order_id() == Some(order_id))
+            .collect()
+    }
+
+    /// An operator's word to fulfil cannot stand when what the order had reserved is gone.
+    fn check_resolution(&self, order: &OrderRow, judged: &Judged) -> Result<(), ApplyError> {
+        let decided = self.resolutions.iter().any(|made| made.id == order.id);
+        if decided && judged.status == OrderStatus::Review {
+            return Err(ApplyError::NotAvailable {
+                order_code: order.order_code.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// Log rows are written while sessions are judged one by one; the order is known at the end.
     fn name_orders_in_logs(&mut self) {
-        for log in &mut self.logs {
+        for log in self.logs.iter_mut().filter(|log| log.order_code.is_none()) {
             let payment = log
                 .session_id
                 .as_deref()
@@ -96,47 +205,13 @@ impl World {
             log.order_code = order.map(|order| order.order_code.clone());
         }
     }
-
-    /// Money that goes back is told per payment: an order may be paid twice.
-    fn payment_event(&self, payment: &Payment, update: &PaymentUpdate) -> Option<NewDomainEvent> {
-        let event_type = match TransactionStatus::parse(&update.status) {
-            TransactionStatus::Refund => "payment.refunded",
-            TransactionStatus::PartialRefund => "payment.partially_refunded",
-            TransactionStatus::Chargeback => "payment.chargeback",
-            TransactionStatus::PartialChargeback => "payment.partial_chargeback",
-            TransactionStatus::Created
-            | TransactionStatus::Pending
-            | TransactionStatus::Authorize
-            | TransactionStatus::Capture
-            | TransactionStatus::Settlement
-            | TransactionStatus::Deny
-            | TransactionStatus::Cancel
-            | TransactionStatus::Expire
-            | TransactionStatus::Failure
-            | TransactionStatus::Unknown(_) => return None,
-        };
-        if update.status == payment.row.status {
-            return None;
-        }
-        let order = payment.order_id().and_then(|id| self.orders.get(&id));
-        let order_code = order.map(|order| order.order_code.clone());
-        Some(NewDomainEvent {
-            event_type,
-            data: json!({
-                "order_code": order_code,
-                "session_id": payment.row.session_id,
-                "status": update.status,
-                "at": rfc3339(self.now),
-            }),
-            order_code,
-            traceparent: payment.traceparent.clone(),
-        })
-    }
 }
 
-type ByPayment<'a> = BTreeMap<i64, Vec<&'a Transaction>>;
+pub(super) type ByPayment<'a> = BTreeMap<i64, Vec<&'a Transaction>>;
 
-fn transactions_by_payment(transactions: &BTreeMap<String, Transaction>) -> ByPayment<'_> {
+pub(super) fn transactions_by_payment(
+    transactions: &BTreeMap<String, Transaction>,
+) -> ByPayment<'_> {
     let mut by_payment = ByPayment::new();
     for transaction in transactions.values() {
         by_payment
@@ -155,11 +230,15 @@ fn changed_transactions(transactions: &mut BTreeMap<String, Transaction>) -> Vec
         .collect()
 }
 
-fn session_facts<'a>(payment: &'a Payment, by_payment: &ByPayment<'a>) -> SessionFacts<'a> {
+pub(super) fn session_facts<'a>(
+    payment: &'a Payment,
+    by_payment: &ByPayment<'a>,
+) -> SessionFacts<'a> {
     let transactions = by_payment
         .get(&payment.row.id)
         .map_or(&[][..], Vec::as_slice);
-    let status = TransactionStatus::parse(&payment.row.status);
+    let stored = || TransactionStatus::parse(&payment.row.status);
+    let status = payment.ended.clone().unwrap_or_else(stored);
     let own = TransactionState::of(&status, None, crate::domain::Rail::Other);
     SessionFacts {
         session_id: &payment.row.session_id,
@@ -187,7 +266,7 @@ fn transaction_facts(transaction: &Transaction) -> TransactionFacts<'_> {
 }
 
 /// What the projection changes of a session; `None` when nothing.
-fn payment_update(
+pub(super) fn payment_update(
     payment: &Payment,
     projection: &SessionProjection<'_>,
     transactions: &BTreeMap<String, Transaction>,
@@ -229,12 +308,13 @@ fn link_log(payment: &Payment, orders: &BTreeMap<i64, OrderRow>) -> Option<NewLo
         event_type: "payment_linked",
         from_status: None,
         to_status: None,
+        actor: None,
         detail: None,
     })
 }
 
 /// The transactions an operator's decision was made for.
-pub(super) fn resolution_paid(order: &OrderRow) -> Vec<&str> {
+fn resolution_paid(order: &OrderRow) -> Vec<&str> {
     order
         .resolution_paid
         .iter()
@@ -243,7 +323,8 @@ pub(super) fn resolution_paid(order: &OrderRow) -> Vec<&str> {
         .collect()
 }
 
-pub(super) fn order_facts<'a>(
+/// What the row itself says of an order.
+fn order_facts<'a>(
     order: &OrderRow,
     resolution_paid: &'a [&'a str],
     now: OffsetDateTime,
@@ -252,20 +333,12 @@ pub(super) fn order_facts<'a>(
         .resolution
         .as_deref()
         .and_then(ResolutionAction::parse);
-    let released = order
-        .capacity_released_at
-        .or(order.stock_released_at)
-        .is_some();
     OrderFacts {
         status: OrderStatus::parse(&order.status).unwrap_or(OrderStatus::Pending),
         gross_amount: Rupiah::new(order.gross_amount),
         expires_at: order.expires_at,
         now,
-        hold: if released {
-            Hold::Released { available: false }
-        } else {
-            Hold::Held
-        },
+        hold: Hold::Held,
         picked_up: order.picked_up_at.is_some(),
         ticket_used: false,
         closing: false,
@@ -279,70 +352,28 @@ pub(super) fn order_facts<'a>(
 /// What the projection changes of an order; `None` when nothing.
 fn order_update(
     order: &OrderRow,
-    projection: &OrderProjection<'_>,
+    judged: &Judged,
     sessions: &[&Payment],
+    markers: Markers,
     now: OffsetDateTime,
 ) -> Option<OrderUpdate> {
-    let review_reasons: Vec<String> = projection
-        .reasons
-        .iter()
-        .map(|reason| reason.as_str().to_owned())
-        .collect();
-    let first_paid = projection.status.is_fulfilled() && order.paid_at.is_none();
+    let first_paid = judged.status.is_fulfilled() && order.paid_at.is_none();
     let newest = sessions.iter().max_by_key(|payment| payment.row.id);
     let session_id = match order.session_id {
         None => newest.map(|payment| payment.row.session_id.clone()),
         Some(_) => None,
     };
-    let same = projection.status.as_str() == order.status
-        && review_reasons == order.review_reasons
+    let same = judged.status.as_str() == order.status
+        && judged.reasons == order.review_reasons
         && session_id.is_none()
-        && !first_paid;
+        && !first_paid
+        && markers == order.markers();
     (!same).then(|| OrderUpdate {
         id: order.id,
-        status: projection.status.as_str().to_owned(),
+        status: judged.status.as_str().to_owned(),
         session_id,
         paid_at: first_paid.then_some(now),
-        review_reasons,
+        review_reasons: judged.reasons.clone(),
+        markers,
     })
-}
-
-/// What is told when an order changes its status.
-fn order_event(
-    order: &OrderRow,
-    update: &OrderUpdate,
-    sessions: &[&Payment],
-    now: OffsetDateTime,
-) -> Option<NewDomainEvent> {
-    if update.status == order.status {
-        return None;
-    }
-    let event_type = match OrderStatus::parse(&update.status)? {
-        OrderStatus::Pending => "order.reopened",
-        OrderStatus::Paid => "order.paid",
-        OrderStatus::Review => "order.review",
-        OrderStatus::Expired => "order.expired",
-        OrderStatus::Failed => "order.failed",
-        OrderStatus::Cancelled => "order.cancelled",
-        OrderStatus::Refunded => "order.refunded",
-        OrderStatus::PartiallyRefunded => "order.partially_refunded",
-        OrderStatus::Chargeback => "order.chargeback",
-    };
-    Some(NewDomainEvent {
-        event_type,
-        order_code: Some(order.order_code.clone()),
-        data: json!({
-            "order_code": order.order_code,
-            "status": update.status,
-            "review_reasons": update.review_reasons,
-            "at": rfc3339(now),
-        }),
-        traceparent: sessions
-            .iter()
-            .find_map(|payment| payment.traceparent.clone()),
-    })
-}
-
-fn rfc3339(at: OffsetDateTime) -> String {
-    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }

@@ -1,9 +1,11 @@
 //! Writes what a batch changed, one statement per table.
 
 use super::ApplyError;
+use super::effects::Effects;
 use super::project::Changes;
 use super::world::Event;
 use crate::domain::EventKey;
+use crate::fault;
 use crate::store::events::{EventUpdate, NewEvent};
 use crate::store::{Store, Txn};
 
@@ -13,6 +15,9 @@ pub(super) async fn write(
     txn: &mut Txn,
     changes: &Changes,
 ) -> Result<(), ApplyError> {
+    for resolution in &changes.resolutions {
+        store.orders_resolve_in_txn(txn, resolution).await?;
+    }
     store.orders_update_in_txn(txn, &changes.orders).await?;
     store.payments_update_in_txn(txn, &changes.payments).await?;
     store
@@ -26,6 +31,20 @@ pub(super) async fn write(
     store
         .outbox_insert_in_txn(txn, &changes.domain_events)
         .await?;
+    write_effects(store, txn, &changes.effects).await
+}
+
+/// Counters come last: many orders share them, and they are locked from here to the commit.
+async fn write_effects(store: &Store, txn: &mut Txn, effects: &Effects) -> Result<(), ApplyError> {
+    fault::point("apply.effects.tickets").await;
+    store.holdings_void_in_txn(txn, &effects.void).await?;
+    store.holdings_issue_in_txn(txn, &effects.issue).await?;
+    fault::point("apply.effects.slots").await;
+    let slots = effects.slot_moves();
+    store.holdings_move_slots_in_txn(txn, &slots).await?;
+    fault::point("apply.effects.variants").await;
+    let variants = effects.variant_moves();
+    store.holdings_move_variants_in_txn(txn, &variants).await?;
     Ok(())
 }
 

@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use time::OffsetDateTime;
 
-use super::{ApplyError, Input, Item};
-use crate::domain::linking::{Candidate, SessionOrigin, candidates};
+use super::effects::{ActedBy, Held};
+use super::lookup::{Asked, Link, find_links};
+use super::{ApplyError, Item};
 use crate::domain::{
-    Authority, EventKey, FraudStatus, Known, LinkHints, Observation, Rail, Rupiah,
-    TransactionState, TransactionStatus,
+    EventKey, FraudStatus, Known, Observation, Rail, Rupiah, Source, TransactionState,
+    TransactionStatus,
 };
 use crate::store::events::{StoredEvent, UnconfirmedEvent};
-use crate::store::links::{LinkCandidate, LinkKey};
 use crate::store::logs::NewLog;
-use crate::store::orders::OrderRow;
-use crate::store::payments::{NewPayment, PaymentRow};
+use crate::store::orders::{OrderResolution, OrderRow};
+use crate::store::payments::PaymentRow;
 use crate::store::transactions::TransactionRow;
 use crate::store::{Store, Txn};
 
@@ -31,6 +31,13 @@ pub(super) struct World {
     pub(super) transactions: BTreeMap<String, Transaction>,
     pub(super) events: HashMap<EventKey, Event>,
     pub(super) unconfirmed: Vec<UnconfirmedEvent>,
+    /// Orders that somebody asked about, beside those of the sessions.
+    pub(super) asked: BTreeMap<i64, ActedBy>,
+    /// Of these, the ones to be closed, past their time.
+    pub(super) closing: BTreeSet<i64>,
+    pub(super) resolutions: Vec<OrderResolution>,
+    /// What orders consist of, of those where something may become of it.
+    pub(super) held: BTreeMap<i64, Held>,
     pub(super) logs: Vec<NewLog>,
 }
 
@@ -39,12 +46,25 @@ pub(super) struct Payment {
     pub(super) row: PaymentRow,
     /// Found in this batch for a session that had no order.
     pub(super) link: Option<i64>,
-    /// Some item was about it: it is projected again.
-    pub(super) touched: bool,
+    /// Some item was about it, and came by this way: it is projected again.
+    pub(super) touched: Option<Source>,
+    /// It ended without ever having had a transaction.
+    pub(super) ended: Option<TransactionStatus>,
     pub(super) traceparent: Option<String>,
 }
 
 impl Payment {
+    /// As the table has it.
+    pub(super) fn stored(row: PaymentRow) -> Self {
+        Self {
+            row,
+            link: None,
+            touched: None,
+            ended: None,
+            traceparent: None,
+        }
+    }
+
     /// The order it pays for, as of now.
     pub(super) fn order_id(&self) -> Option<i64> {
         self.row.order_id.or(self.link)
@@ -105,7 +125,9 @@ impl World {
         let mut asked = Asked::of(batch);
         asked.recall_hints(store, txn).await?;
         let links = find_links(store, txn, &asked).await?;
-        let order_ids: BTreeSet<i64> = links.values().filter_map(|link| link.order_id).collect();
+        let mut order_ids: BTreeSet<i64> =
+            links.values().filter_map(|link| link.order_id).collect();
+        order_ids.extend(store.orders_ids_in_txn(txn, &asked.orders).await?);
         let order_ids: Vec<i64> = order_ids.into_iter().collect();
         let orders = store.orders_lock_in_txn(txn, &order_ids).await?;
         let missing = asked.missing_payments(&links);
@@ -128,17 +150,33 @@ impl World {
             }
         };
         let mut world = Self {
-            now,
             orders: orders.into_iter().map(|row| (row.id, row)).collect(),
-            payments: BTreeMap::new(),
             by_session: HashMap::with_capacity(payments.len()),
             transactions: transactions.into_iter().map(Transaction::stored).collect(),
             events: stored.into_iter().filter_map(Event::stored).collect(),
             unconfirmed,
-            logs: Vec::new(),
+            ..Self::at(now)
         };
         world.take_payments(payments, &links)?;
         Ok(world)
+    }
+
+    /// A world with nothing in it.
+    pub(super) fn at(now: OffsetDateTime) -> Self {
+        Self {
+            now,
+            orders: BTreeMap::new(),
+            payments: BTreeMap::new(),
+            by_session: HashMap::new(),
+            transactions: BTreeMap::new(),
+            events: HashMap::new(),
+            unconfirmed: Vec::new(),
+            asked: BTreeMap::new(),
+            closing: BTreeSet::new(),
+            resolutions: Vec::new(),
+            held: BTreeMap::new(),
+            logs: Vec::new(),
+        }
     }
 
     /// The payment of a session; none for a session nobody ever stored.
@@ -163,10 +201,8 @@ impl World {
             let link = if row.order_id.is_none() { found } else { None };
             self.by_session.insert(row.session_id.clone(), row.id);
             let payment = Payment {
-                row,
                 link,
-                touched: false,
-                traceparent: None,
+                ..Payment::stored(row)
             };
             self.payments.insert(payment.row.id, payment);
         }
@@ -175,7 +211,7 @@ impl World {
 }
 
 impl Transaction {
-    fn stored(row: TransactionRow) -> (String, Self) {
+    pub(super) fn stored(row: TransactionRow) -> (String, Self) {
         (
             row.midtrans_transaction_id.clone(),
             Self {
@@ -208,173 +244,4 @@ fn verdict_word(stored: &str) -> &'static str {
         .into_iter()
         .find(|word| *word == stored)
         .unwrap_or("dead")
-}
-
-/// What the batch asks about, gathered once.
-struct Asked<'a> {
-    /// Sessions with the observation that would make their payment.
-    sessions: BTreeMap<&'a str, Option<&'a Observation>>,
-    hints: HashMap<&'a str, LinkHints>,
-    /// Sessions that only ask for their order: what names it stands in notifications of old.
-    linking: Vec<&'a str>,
-    transactions: Vec<&'a str>,
-    event_keys: Vec<&'a [u8]>,
-    /// Transactions that the status API answered about.
-    answered: Vec<&'a str>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(batch: &'a [Item]) -> Self {
-        let mut asked = Self {
-            sessions: BTreeMap::new(),
-            hints: HashMap::new(),
-            linking: Vec::new(),
-            transactions: Vec::new(),
-            event_keys: Vec::new(),
-            answered: Vec::new(),
-        };
-        for item in batch {
-            match &item.input {
-                Input::Observed(seen) => asked.observed(seen),
-                Input::Link { session_id, .. } => {
-                    asked.sessions.entry(session_id).or_default();
-                    asked.linking.push(session_id);
-                }
-                Input::GiveUp {
-                    session_id,
-                    transaction_id,
-                    ..
-                } => {
-                    asked.sessions.entry(session_id).or_default();
-                    asked.answered.push(transaction_id);
-                }
-            }
-        }
-        asked
-    }
-
-    fn observed(&mut self, seen: &'a Observation) {
-        if seen.authority == Authority::Notified {
-            self.event_keys.push(seen.event_key.as_bytes());
-        } else {
-            self.answered.push(&seen.transaction_id);
-        }
-        if seen.is_test {
-            return;
-        }
-        self.sessions
-            .entry(&seen.session_id)
-            .or_default()
-            .get_or_insert(seen);
-        self.transactions.push(&seen.transaction_id);
-        self.hint(&seen.session_id, seen.link_hints.clone());
-    }
-
-    /// The first that says something counts.
-    fn hint(&mut self, session_id: &'a str, more: LinkHints) {
-        let hints = self.hints.entry(session_id).or_default();
-        hints.metadata_order_id = hints.metadata_order_id.take().or(more.metadata_order_id);
-        hints.custom_field1 = hints.custom_field1.take().or(more.custom_field1);
-    }
-
-    async fn recall_hints(&mut self, store: &Store, txn: &mut Txn) -> Result<(), ApplyError> {
-        for said in store.links_hints_in_txn(txn, &self.linking).await? {
-            let session = self.linking.iter().find(|id| **id == said.session_id);
-            let hints = LinkHints {
-                metadata_order_id: said.metadata_order_id,
-                custom_field1: said.custom_field1,
-            };
-            if let Some(session) = session.copied() {
-                self.hint(session, hints);
-            }
-        }
-        Ok(())
-    }
-
-    /// The sessions of observations that have no payment yet.
-    fn missing_payments(&self, links: &HashMap<String, Link>) -> Vec<NewPayment<'a>> {
-        self.sessions
-            .iter()
-            .filter_map(|(session_id, first)| {
-                let link = links.get(*session_id);
-                let exists = link.is_some_and(|link| link.origin.is_some());
-                let seen = first.filter(|_| !exists)?;
-                Some(NewPayment {
-                    session_id,
-                    order_id: link.and_then(|link| link.order_id),
-                    gross_amount: seen.fee.map_or(seen.gross_amount, |fee| fee.original).get(),
-                })
-            })
-            .collect()
-    }
-}
-
-/// What the look-up found for one session.
-#[derive(Default)]
-struct Link {
-    order_id: Option<i64>,
-    /// Where the payment comes from, when it exists.
-    origin: Option<SessionOrigin>,
-}
-
-async fn find_links(
-    store: &Store,
-    txn: &mut Txn,
-    asked: &Asked<'_>,
-) -> Result<HashMap<String, Link>, ApplyError> {
-    let none = LinkHints::default();
-    let tried: Vec<(&str, Vec<Candidate>)> = asked
-        .sessions
-        .keys()
-        .map(|session| {
-            let hints = asked.hints.get(session).unwrap_or(&none);
-            (*session, candidates(session, hints, SessionOrigin::Webhook))
-        })
-        .collect();
-    let rows: Vec<LinkCandidate<'_>> = tried
-        .iter()
-        .flat_map(|(session, list)| rows_of(session, list))
-        .collect();
-    let sessions: Vec<&str> = asked.sessions.keys().copied().collect();
-    let mut found = store.links_find_in_txn(txn, &sessions, &rows).await?;
-    // The payment's own row (rank -1) comes first, and then the candidates by preference.
-    found.sort_by_key(|row| row.rank);
-    let mut links: HashMap<String, Link> = HashMap::with_capacity(sessions.len());
-    for row in found {
-        let link = links.entry(row.session_id).or_default();
-        if let Some(origin) = row.origin.as_deref() {
-            link.origin = SessionOrigin::parse(origin);
-        }
-        let barred = row.unsigned && link.origin == Some(SessionOrigin::Checkout);
-        if link.order_id.is_none() && !barred {
-            link.order_id = row.order_id;
-        }
-    }
-    Ok(links)
-}
-
-fn rows_of<'a>(session_id: &'a str, list: &'a [Candidate]) -> Vec<LinkCandidate<'a>> {
-    let mut rows = Vec::with_capacity(list.len());
-    for (rank, candidate) in (0..).zip(list) {
-        let mut push = |key, unsigned| {
-            rows.push(LinkCandidate {
-                session_id,
-                rank,
-                key,
-                unsigned,
-            });
-        };
-        match candidate {
-            Candidate::PaymentOrder => {}
-            Candidate::CodeOrId(text) => {
-                push(LinkKey::Code(text), true);
-                if let Ok(id) = text.parse() {
-                    push(LinkKey::Id(id), true);
-                }
-            }
-            Candidate::OrderSession => push(LinkKey::OwnSession, false),
-            Candidate::Code(code) => push(LinkKey::Code(code), false),
-        }
-    }
-    rows
 }

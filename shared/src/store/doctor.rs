@@ -55,7 +55,8 @@ impl Store {
             r#"
             SELECT id, order_code, status, gross_amount, session_id, expires_at, paid_at,
                    tickets_issued_at, stock_confirmed_at, capacity_released_at,
-                   stock_released_at, picked_up_at, review_reasons, resolution, resolution_paid
+                   stock_released_at, pickup_code, pickup_revoked_at, picked_up_at,
+                   review_reasons, resolution, resolution_paid
             FROM orders WHERE id > $1 ORDER BY id LIMIT $2
             "#,
             after,

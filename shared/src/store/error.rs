@@ -59,6 +59,11 @@ impl StoreError {
         self.kind == StoreErrorKind::Contention
     }
 
+    /// True when this constraint refused the values.
+    pub fn violates(&self, constraint: &str) -> bool {
+        matches!(&self.kind, StoreErrorKind::Refused { constraint: Some(name) } if name == constraint)
+    }
+
     /// True when the database is away.
     pub fn is_unavailable(&self) -> bool {
         self.kind == StoreErrorKind::Unavailable

@@ -18,6 +18,8 @@ pub struct NewLog {
     pub from_status: Option<String>,
     /// The state after.
     pub to_status: Option<String>,
+    /// The operator, where one asked for it.
+    pub actor: Option<String>,
     /// What else is worth knowing, JSON.
     pub detail: Option<serde_json::Value>,
 }
@@ -39,18 +41,20 @@ impl Store {
             events: |l| l.event_type,
             from: |l| l.from_status.as_deref(),
             to: |l| l.to_status.as_deref(),
+            actors: |l| l.actor.as_deref(),
             details: |l| l.detail.as_ref().map(serde_json::Value::to_string),
         );
         sqlx::query!(
             r#"
             INSERT INTO payment_sync_logs (
-                order_code, session_id, sync_type, event_type, from_status, to_status, detail)
+                order_code, session_id, sync_type, event_type, from_status, to_status, actor,
+                detail)
             SELECT l.order_code, l.session_id, l.sync_type, l.event_type, l.from_status,
-                   l.to_status, l.detail::jsonb
+                   l.to_status, l.actor, l.detail::jsonb
             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                        $7::text[])
+                        $7::text[], $8::text[])
                 AS l (order_code, session_id, sync_type, event_type, from_status, to_status,
-                      detail)
+                      actor, detail)
             "#,
             orders as _,
             sessions as _,
@@ -58,6 +62,7 @@ impl Store {
             events as _,
             from as _,
             to as _,
+            actors as _,
             details as _,
         )
         .execute(&mut **txn)

@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod dead_letters_read;
 pub mod doctor;
 pub mod events;
+pub mod holdings;
 pub mod lease;
 pub mod links;
 pub mod logs;

@@ -30,6 +30,10 @@ pub struct OrderRow {
     pub capacity_released_at: Option<OffsetDateTime>,
     /// When its stock hold was given back.
     pub stock_released_at: Option<OffsetDateTime>,
+    /// What the customer shows to get the goods.
+    pub pickup_code: Option<String>,
+    /// When the code was taken back.
+    pub pickup_revoked_at: Option<OffsetDateTime>,
     /// When the goods were handed over.
     pub picked_up_at: Option<OffsetDateTime>,
     /// Why a human must look at it.
@@ -53,6 +57,50 @@ pub struct OrderUpdate {
     pub paid_at: Option<OffsetDateTime>,
     /// The reasons, all of them.
     pub review_reasons: Vec<String>,
+    /// What it holds, all of it.
+    pub markers: Markers,
+}
+
+/// When what happened to what an order holds, and its pickup code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Markers {
+    /// Its tickets were issued and its capacity sold.
+    pub tickets_issued_at: Option<OffsetDateTime>,
+    /// Its capacity was given back.
+    pub capacity_released_at: Option<OffsetDateTime>,
+    /// Its goods were taken from the stock.
+    pub stock_confirmed_at: Option<OffsetDateTime>,
+    /// Its goods went back.
+    pub stock_released_at: Option<OffsetDateTime>,
+    /// What the customer shows to get the goods.
+    pub pickup_code: Option<String>,
+    /// The code was taken back.
+    pub pickup_revoked_at: Option<OffsetDateTime>,
+}
+
+impl OrderRow {
+    /// Its markers as stored.
+    pub fn markers(&self) -> Markers {
+        Markers {
+            tickets_issued_at: self.tickets_issued_at,
+            capacity_released_at: self.capacity_released_at,
+            stock_confirmed_at: self.stock_confirmed_at,
+            stock_released_at: self.stock_released_at,
+            pickup_code: self.pickup_code.clone(),
+            pickup_revoked_at: self.pickup_revoked_at,
+        }
+    }
+}
+
+/// What an operator decided about an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderResolution {
+    /// Which order.
+    pub id: i64,
+    /// `fulfil` or `close`.
+    pub action: &'static str,
+    /// The paid transactions it was decided for.
+    pub paid: Vec<String>,
 }
 
 /// An order to create.
@@ -80,7 +128,8 @@ impl Store {
             r#"
             SELECT id, order_code, status, gross_amount, session_id, expires_at, paid_at,
                    tickets_issued_at, stock_confirmed_at, capacity_released_at,
-                   stock_released_at, picked_up_at, review_reasons, resolution, resolution_paid
+                   stock_released_at, pickup_code, pickup_revoked_at, picked_up_at,
+                   review_reasons, resolution, resolution_paid
             FROM orders WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
             "#,
             ids
@@ -106,29 +155,70 @@ impl Store {
             paid: |u| u.paid_at,
             // Arrays of arrays must be rectangular in PostgreSQL; a joined text need not be.
             reasons: |u| u.review_reasons.join(","),
+            issued: |u| u.markers.tickets_issued_at,
+            capacity_back: |u| u.markers.capacity_released_at,
+            confirmed: |u| u.markers.stock_confirmed_at,
+            stock_back: |u| u.markers.stock_released_at,
+            codes: |u| u.markers.pickup_code.as_deref(),
+            revoked: |u| u.markers.pickup_revoked_at,
         );
-        sqlx::query!(
-            r#"
-            UPDATE orders o
-            SET status = u.status,
-                session_id = coalesce(o.session_id, u.session_id),
-                paid_at = coalesce(o.paid_at, u.paid_at),
-                review_reasons = string_to_array(u.reasons, ','),
-                updated_at = now()
-            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
-                AS u (id, status, session_id, paid_at, reasons)
-            WHERE o.id = u.id
-            "#,
+        sqlx::query_file!(
+            "src/store/orders_update.sql",
             &ids,
             statuses as _,
             sessions as _,
             paid as _,
             reasons as _,
+            issued as _,
+            capacity_back as _,
+            confirmed as _,
+            stock_back as _,
+            codes as _,
+            revoked as _,
         )
         .execute(&mut **txn)
         .await
         .map_err(StoreError::of("writing orders"))?;
         Ok(())
+    }
+
+    /// Remembers what an operator decided; what follows from it is projected.
+    pub async fn orders_resolve_in_txn(
+        &self,
+        txn: &mut Txn,
+        resolution: &OrderResolution,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            UPDATE orders SET resolution = $2, resolution_paid = $3, resolved_at = now()
+            WHERE id = $1
+            "#,
+            resolution.id,
+            resolution.action,
+            &resolution.paid,
+        )
+        .execute(&mut **txn)
+        .await
+        .map_err(StoreError::of("writing an operator's decision"))?;
+        Ok(())
+    }
+
+    /// The ids of the orders of these codes, where there are such.
+    pub async fn orders_ids_in_txn(
+        &self,
+        txn: &mut Txn,
+        codes: &[&str],
+    ) -> Result<Vec<i64>, StoreError> {
+        if codes.is_empty() {
+            return Ok(Vec::new());
+        }
+        sqlx::query_scalar!(
+            "SELECT id FROM orders WHERE order_code = ANY($1::text[])",
+            codes as _,
+        )
+        .fetch_all(&mut **txn)
+        .await
+        .map_err(StoreError::of("looking for orders"))
     }
 
     /// Creates an order; its code must be new.
