@@ -28,9 +28,14 @@ async fn a_fleet_that_confirms_nothing_does_not_please_the_player() {
     let wrong = report.lines.iter().filter(|line| line.wrong.is_some());
     let mut wrong: Vec<&str> = wrong.map(|line| line.story).collect();
     wrong.dedup();
-    assert_eq!(wrong, ["refunded", "partly refunded", "less captured"]);
+    let text = report.text(false);
+    assert_eq!(
+        wrong,
+        ["refunded", "partly refunded", "less captured"],
+        "\n{text}"
+    );
     assert!(!report.is_good());
-    assert!(report.text(false).contains("WRONG"));
+    assert!(text.contains("WRONG"));
 }
 
 /// Plays against one ingest, two workers and an api with this environment.
