@@ -13,6 +13,10 @@ use crate::print;
 const PROJECT_AGAIN: &str = "have the session's last notification sent again from the Midtrans \
                              dashboard: applying it writes session and order anew";
 
+/// Only hands that wrote past the fleet make this happen.
+const COUNT_AGAIN: &str = "find out who wrote to the table by hand, then set reserved and sold to \
+                           the sums of the orders";
+
 pub(super) async fn look(
     store: &Store,
     unconfirmed_after: Duration,
@@ -55,6 +59,20 @@ pub(super) async fn look(
         "payments belong to an order that neither their id nor their notifications name",
         "look at the payment in the Midtrans dashboard, then set payments.order_id to its order",
         &store.doctor_wrong_links_in_txn(&mut txn).await?,
+    );
+    add(
+        findings,
+        "slot_counters_off",
+        "slots do not have the sums of their orders",
+        COUNT_AGAIN,
+        &store.doctor_slots_in_txn(&mut txn).await?,
+    );
+    add(
+        findings,
+        "stock_counters_off",
+        "variants do not have the sums of their orders",
+        COUNT_AGAIN,
+        &store.doctor_variants_in_txn(&mut txn).await?,
     );
     let waiting = store
         .doctor_unconfirmed_in_txn(&mut txn, unconfirmed_after.as_secs_f64())

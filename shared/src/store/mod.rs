@@ -11,6 +11,7 @@ mod error;
 pub mod dead_letters;
 pub mod dead_letters_read;
 pub mod doctor;
+pub mod doctor_counters;
 pub mod events;
 pub mod holdings;
 pub mod lease;

@@ -35,7 +35,7 @@ pub use ledger::{Identity, Ledger};
 pub use method::Method;
 pub use notification::{Payment, Signed, post_bytes, put_bytes_in_queue, webhook_url, wire};
 pub use proxy::{Direction, Proxy};
-pub use rows::{OrderRow, order_status, payment_status, verdicts};
+pub use rows::{OrderRow, insert_slot, insert_variant, order_status, payment_status, verdicts};
 pub use service::OwnService;
 pub use shop::Shop;
 pub use stage::Stage;

@@ -11,6 +11,13 @@ pub struct OrderRow {
     status: String,
     session: Option<String>,
     expires_in: Duration,
+    lines: Vec<Goods>,
+}
+
+#[derive(Debug, Clone)]
+enum Goods {
+    Tickets(String, i64),
+    Products(String, i64),
 }
 
 impl OrderRow {
@@ -22,6 +29,7 @@ impl OrderRow {
             status: "PENDING".to_owned(),
             session: Some(code.to_owned()),
             expires_in: Duration::DAY,
+            lines: Vec::new(),
         }
     }
 
@@ -43,6 +51,20 @@ impl OrderRow {
     #[must_use]
     pub const fn expires_in(mut self, left: Duration) -> Self {
         self.expires_in = left;
+        self
+    }
+
+    /// A line of tickets, reserved.
+    #[must_use]
+    pub fn tickets(mut self, slot: &str, quantity: i64) -> Self {
+        self.lines.push(Goods::Tickets(slot.to_owned(), quantity));
+        self
+    }
+
+    /// A line of products, reserved.
+    #[must_use]
+    pub fn products(mut self, sku: &str, quantity: i64) -> Self {
+        self.lines.push(Goods::Products(sku.to_owned(), quantity));
         self
     }
 
@@ -75,8 +97,62 @@ impl OrderRow {
             .await
             .expect("the payment can be inserted");
         }
+        for line in &self.lines {
+            reserve(pool, order, line).await;
+        }
         order
     }
+}
+
+async fn reserve(pool: &PgPool, order: i64, goods: &Goods) {
+    let (line, counter, key, quantity) = match goods {
+        Goods::Tickets(slot, quantity) => (
+            "INSERT INTO order_items (order_id, kind, slot_id, quantity, unit_price)
+             VALUES ($1, 'ticket', $2, $3, 1)",
+            "UPDATE capacity_slots SET reserved = reserved + $2 WHERE id = $1",
+            slot,
+            quantity,
+        ),
+        Goods::Products(sku, quantity) => (
+            "INSERT INTO order_items (order_id, kind, sku, quantity, unit_price)
+             VALUES ($1, 'product', $2, $3, 1)",
+            "UPDATE product_variants SET reserved = reserved + $2 WHERE sku = $1",
+            sku,
+            quantity,
+        ),
+    };
+    let line = sqlx::query(line).bind(order).bind(key).bind(quantity);
+    line.execute(pool).await.expect("the line can be inserted");
+    let counter = sqlx::query(counter).bind(key).bind(quantity);
+    counter
+        .execute(pool)
+        .await
+        .expect("there is enough to reserve");
+}
+
+/// A slot of tomorrow with so many places.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn insert_slot(pool: &PgPool, id: &str, capacity: i64) {
+    let slot = sqlx::query(
+        "INSERT INTO capacity_slots (id, name, starts_at, price, capacity)
+         VALUES ($1, $1, now() + interval '1 day', 1, $2)",
+    );
+    let slot = slot.bind(id).bind(capacity).execute(pool);
+    slot.await.expect("the slot can be inserted");
+}
+
+/// A variant with so many pieces.
+///
+/// # Panics
+/// When the database refuses.
+pub async fn insert_variant(pool: &PgPool, sku: &str, stock: i64) {
+    let variant = sqlx::query(
+        "INSERT INTO product_variants (sku, name, price, stock) VALUES ($1, $1, 1, $2)",
+    );
+    let variant = variant.bind(sku).bind(stock).execute(pool);
+    variant.await.expect("the variant can be inserted");
 }
 
 /// The status of an order.

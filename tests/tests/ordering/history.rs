@@ -29,6 +29,8 @@ pub(crate) struct History {
     pub(crate) moments: Vec<Moment>,
     session: String,
     transaction_id: String,
+    /// What the gateway adds for the customer to pay.
+    fee: i64,
 }
 
 impl History {
@@ -45,6 +47,9 @@ impl History {
     pub(crate) fn walk(session: &str, rng: &mut StdRng) -> Self {
         let rail = Rail::ALL[rng.random_range(0..Rail::ALL.len())];
         let mut history = Self::empty(session, rail);
+        if rng.random_ratio(1, 6) {
+            history.fee = 1_065;
+        }
         for _ in 0..rng.random_range(1..8) {
             let from = history.moments.last().map_or(Created, |last| last.state);
             let mut next: Vec<_> = LISTED
@@ -75,14 +80,30 @@ impl History {
             moments: Vec::new(),
             session: session.to_owned(),
             transaction_id,
+            fee: 0,
         }
+    }
+
+    /// The same, of another session.
+    pub(crate) fn again(&self, session: &str) -> Self {
+        Self {
+            rail: self.rail,
+            moments: self.moments.clone(),
+            fee: self.fee,
+            ..Self::empty(session, self.rail)
+        }
+    }
+
+    /// Whether in the end it has the amount that was asked for, the fee explained.
+    pub(crate) fn has_right_amount(&self) -> bool {
+        self.last().amount == ASKED + self.fee
     }
 
     fn advance(&mut self, state: TransactionState, lower: bool) {
         let before = self.moments.last().copied();
-        let mut amount = before.map_or(ASKED, |moment| moment.amount);
+        let mut amount = before.map_or(ASKED + self.fee, |moment| moment.amount);
         if lower && before.is_some_and(|m| m.state == Authorize) && state == Capture {
-            amount = ASKED - 10_000;
+            amount -= 10_000;
         }
         let so_far = before.map_or(0, |moment| moment.refunded);
         let refunded = match state {
@@ -115,6 +136,16 @@ impl History {
         let mut sent = payment
             .status(status, code)
             .field("transaction_id", self.transaction_id.as_str());
+        if self.fee > 0 {
+            let text = |rupiah: i64| rupiah.to_string();
+            let explained = json!({
+                "original_amount": text(moment.amount - self.fee),
+                "gross_amount": text(moment.amount),
+                "customer_imposed_payment_fee": text(self.fee),
+            });
+            let metadata = json!({"extra_info": {"gross_amount_info": explained}});
+            sent = sent.field("metadata", metadata);
+        }
         if let Some(fraud) = fraud {
             sent = sent.field("fraud_status", fraud);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lunas_tests::harness::Stage;
 use shared::domain::transition::{Rail, TransactionState};
 
-use crate::history::{ASKED, History, words};
+use crate::history::{History, words};
 
 use TransactionState::{
     Authorize, Cancel, Capture, Challenge, Chargeback, Created, Deny, Expire, Failure,
@@ -110,7 +110,7 @@ fn status(histories: &[History]) -> &'static str {
         .iter()
         .filter(|h| h.last().state.is_paid())
         .collect();
-    let mismatch = !paid.is_empty() && paid.iter().all(|h| h.last().amount != ASKED);
+    let mismatch = !paid.is_empty() && !paid.iter().any(|h| h.has_right_amount());
     match histories.iter().map(class).min().unwrap() {
         1 | 2 if mismatch => "REVIEW",
         1 => "PAID",

@@ -20,6 +20,8 @@ pub const INVARIANTS: &[Invariant] = &[
     TICKETS_FIT_THE_ORDER,
     SLOTS_ADD_UP,
     STOCK_ADDS_UP,
+    HOLDS_FIT_THE_STATUS,
+    PICKUP_CODE_FOR_GOODS,
     ONE_ROW_PER_NOTIFICATION,
     ONE_VERDICT_PER_NOTIFICATION,
     ORDER_AND_SESSION_AGREE,
@@ -140,7 +142,8 @@ const SLOTS_ADD_UP: Invariant = Invariant {
             SELECT s.id, s.sold, s.reserved,
                    coalesce(sum(i.quantity) FILTER (WHERE o.tickets_issued_at IS NOT NULL), 0)
                        AS owned,
-                   coalesce(sum(i.quantity) FILTER (WHERE o.tickets_issued_at IS NULL), 0) AS held
+                   coalesce(sum(i.quantity) FILTER (
+                       WHERE o.id IS NOT NULL AND o.tickets_issued_at IS NULL), 0) AS held
             FROM capacity_slots s
             LEFT JOIN order_items i ON i.slot_id = s.id AND i.kind = 'ticket'
             LEFT JOIN orders o ON o.id = i.order_id AND o.capacity_released_at IS NULL
@@ -150,20 +153,62 @@ const SLOTS_ADD_UP: Invariant = Invariant {
 };
 
 const STOCK_ADDS_UP: Invariant = Invariant {
-    says: "a variant's reserved stock is that of the orders that hold it",
+    says: "a variant's sold and reserved pieces are those of the orders that own or hold them",
     tables: &["orders", "order_items", "product_variants"],
     query: "
-        SELECT format('%s: reserved %s, held %s', sku, reserved, held)
+        SELECT format('%s: sold %s, owned %s; reserved %s, held %s',
+                      sku, sold, owned, reserved, held)
         FROM (
-            SELECT v.sku, v.reserved, coalesce(sum(i.quantity) FILTER (
-                       WHERE o.stock_confirmed_at IS NULL AND o.stock_released_at IS NULL), 0)
-                       AS held
+            SELECT v.sku, v.sold, v.reserved,
+                   coalesce(sum(i.quantity) FILTER (WHERE o.stock_confirmed_at IS NOT NULL), 0)
+                       AS owned,
+                   coalesce(sum(i.quantity) FILTER (
+                       WHERE o.id IS NOT NULL AND o.stock_confirmed_at IS NULL), 0) AS held
             FROM product_variants v
             LEFT JOIN order_items i ON i.sku = v.sku AND i.kind = 'product'
-            LEFT JOIN orders o ON o.id = i.order_id
+            LEFT JOIN orders o ON o.id = i.order_id AND o.stock_released_at IS NULL
             GROUP BY v.sku
         ) AS counted
-        WHERE reserved <> held",
+        WHERE sold <> owned OR reserved <> held",
+};
+
+const HOLDS_FIT_THE_STATUS: Invariant = Invariant {
+    says: "a fulfilled order owns, an open one holds, a closed one has given back",
+    tables: &["orders", "order_items"],
+    query: "
+        SELECT format('%s is %s: capacity %s, stock %s, picked up %s', order_code, status,
+                      capacity, stock, picked_up_at IS NOT NULL)
+        FROM (
+            SELECT o.order_code, o.status, o.picked_up_at,
+                   CASE WHEN NOT EXISTS (SELECT FROM order_items i
+                                         WHERE i.order_id = o.id AND i.kind = 'ticket') THEN 'none'
+                        WHEN o.capacity_released_at IS NOT NULL THEN 'free'
+                        WHEN o.tickets_issued_at IS NOT NULL THEN 'owned'
+                        ELSE 'held' END AS capacity,
+                   CASE WHEN o.picked_up_at IS NOT NULL OR NOT EXISTS (
+                            SELECT FROM order_items i
+                            WHERE i.order_id = o.id AND i.kind = 'product') THEN 'none'
+                        WHEN o.stock_released_at IS NOT NULL THEN 'free'
+                        WHEN o.stock_confirmed_at IS NOT NULL THEN 'owned'
+                        ELSE 'held' END AS stock
+            FROM orders o
+        ) AS holding
+        WHERE status <> 'REVIEW' AND (capacity NOT IN ('none', CASE WHEN status IN ('PAID', 'PARTIALLY_REFUNDED') THEN 'owned'
+                                  WHEN status = 'PENDING' THEN 'held' ELSE 'free' END)
+                                      OR stock NOT IN ('none', CASE WHEN status IN ('PAID', 'PARTIALLY_REFUNDED') THEN 'owned'
+                                  WHEN status = 'PENDING' THEN 'held' ELSE 'free' END))",
+};
+
+const PICKUP_CODE_FOR_GOODS: Invariant = Invariant {
+    says: "a fulfilled order with products has a pickup code, a closed one has none",
+    tables: &["orders", "order_items"],
+    query: "
+        SELECT format('%s is %s, pickup code %s', o.order_code, o.status,
+                      o.pickup_code IS NOT NULL)
+        FROM orders o
+        WHERE EXISTS (SELECT FROM order_items i WHERE i.order_id = o.id AND i.kind = 'product')
+          AND o.status <> 'REVIEW' AND o.picked_up_at IS NULL
+          AND (o.pickup_code IS NOT NULL) <> (o.status IN ('PAID', 'PARTIALLY_REFUNDED'))",
 };
 
 /// 4.5.4
