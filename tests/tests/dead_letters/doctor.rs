@@ -3,7 +3,8 @@
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lunas_tests::harness::{
-    BOUND, Fleet, Method, OrderRow, Payment, Stage, order_status, payment_status, wait_for,
+    BOUND, Fleet, Method, OrderRow, Payment, Stage, insert_slot, insert_variant, order_status,
+    payment_status, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -108,6 +109,39 @@ async fn each_broken_rule_is_found_in_the_rows() {
              UPDATE payments SET status = 'pending'",
         )
         .await;
+        assert_eq!(found(&stage).await.0, Vec::<String>::new(), "before {seed}");
+        run(&stage, seed).await;
+        let (codes, json) = found(&stage).await;
+        assert_eq!(codes, [code], "{seed}: {json}");
+        assert_eq!(json["findings"][0]["examples"][0], example, "{seed}");
+    }
+}
+
+#[tokio::test]
+async fn counters_and_effects_that_do_not_fit_the_orders_are_found() {
+    for (seed, code, example) in [
+        (
+            "UPDATE capacity_slots SET reserved = 1",
+            "slot_counters_off",
+            "slot has reserved 1 and sold 0, its orders hold 2 and own 0",
+        ),
+        (
+            "UPDATE product_variants SET sold = 3",
+            "stock_counters_off",
+            "sku has reserved 1 and sold 3, its orders hold 1 and own 0",
+        ),
+        (
+            "INSERT INTO tickets (order_item_id, seq, code)
+             SELECT id, 1, 'T' FROM order_items WHERE kind = 'ticket'",
+            "status_mismatch",
+            "LNS-1 is PENDING, should be PENDING with its tickets void",
+        ),
+    ] {
+        let stage = Stage::new().await;
+        insert_slot(stage.pool(), "slot", 5).await;
+        insert_variant(stage.pool(), "sku", 5).await;
+        let order = OrderRow::pending("LNS-1", 10_000).tickets("slot", 2);
+        order.products("sku", 1).insert(stage.pool()).await;
         assert_eq!(found(&stage).await.0, Vec::<String>::new(), "before {seed}");
         run(&stage, seed).await;
         let (codes, json) = found(&stage).await;
