@@ -2,15 +2,18 @@
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
+use utoipa::IntoParams;
 
 use crate::problem::Problem;
 
 /// Longer than any code or session id can be.
 const LONGEST: usize = 100;
 
-/// The code of an order, from `{order_code}`. What cannot be one is not looked for: the database
-/// refuses some characters, and that is no reason to alarm anybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The code of an order.
+// From `{order_code}` in a path. What cannot be one is not looked for: the database refuses some
+// characters, and that is no reason to alarm anybody.
+#[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
+#[into_params(names("order_code"), parameter_in = Path)]
 pub(crate) struct OrderCode(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for OrderCode {

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 use shared::store::read_timeline::{Position, PositionKey};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::Problem;
 
@@ -24,9 +25,10 @@ pub(crate) struct Page<C> {
 }
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Items<T> {
     items: Vec<T>,
+    /// Leads to the next page; null on the last.
     next_cursor: Option<String>,
 }
 
@@ -59,11 +61,20 @@ pub(crate) trait Cursor: Sized {
     fn parse(text: &str) -> Option<Self>;
 }
 
-#[derive(Deserialize)]
-struct Asked {
+/// What a caller may say of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asked {
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many items at most; 50 unless it says.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: Option<String>,
 }
+
+/// What is wrong with a cursor that no page of ours ever gave.
+pub(crate) const NO_CURSOR: Problem =
+    Problem::InvalidParameter("cursor must be the next_cursor of a page before.");
 
 impl<S: Send + Sync, C: Cursor> FromRequestParts<S> for Page<C> {
     type Rejection = Problem;
@@ -84,9 +95,7 @@ impl<S: Send + Sync, C: Cursor> FromRequestParts<S> for Page<C> {
         };
         let after = match asked.cursor.as_deref() {
             None | Some("") => C::start(),
-            Some(text) => C::parse(text).ok_or(Problem::InvalidParameter(
-                "cursor must be the next_cursor of a page before.",
-            ))?,
+            Some(text) => C::parse(text).ok_or(NO_CURSOR)?,
         };
         Ok(Self { after, limit })
     }

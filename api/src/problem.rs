@@ -12,11 +12,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared::store::{StoreError, StoreErrorKind};
 use tracing::{error, warn};
+use utoipa::ToSchema;
 
 /// Seconds after which a caller may try again when something we depend on is away.
 const RETRY_SECONDS: u32 = 60;
 
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The media type of a problem document.
+pub(crate) const PROBLEM_JSON_NAME: &str = "application/problem+json";
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static(PROBLEM_JSON_NAME);
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +49,22 @@ pub enum Problem {
     Internal,
 }
 
-#[derive(Serialize)]
-struct Document {
+/// What went wrong, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Document {
+    /// `urn:lunas:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// What the status means.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// A sentence for humans; may change.
     detail: &'static str,
+    /// The stable name.
     code: &'static str,
+    /// Seconds after which it may be tried again.
     #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
 }
@@ -120,6 +132,19 @@ impl Problem {
         }
     }
 
+    /// What the caller reads.
+    pub(crate) fn document(&self) -> Document {
+        let status = self.status();
+        Document {
+            kind: format!("urn:lunas:problem:{}", self.code()),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: self.detail(),
+            code: self.code(),
+            retry_after: self.retry_after(),
+        }
+    }
+
     const fn retry_after(&self) -> Option<u32> {
         match self {
             Self::DatabaseUnavailable => Some(RETRY_SECONDS),
@@ -130,16 +155,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let document = Document {
-            kind: format!("urn:lunas:problem:{}", self.code()),
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
-            detail: self.detail(),
-            code: self.code(),
-            retry_after: self.retry_after(),
-        };
-        let mut response = (status, Json(document)).into_response();
+        let mut response = (self.status(), Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         if self == Self::Unauthorized {

@@ -16,12 +16,13 @@ use shared::telemetry::metrics::names;
 use shared::telemetry::{propagation, traces_enabled};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument as _, Span, error, info_span};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::guard::{self, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::{Role, Tokens};
-use crate::{admin, shop};
+use crate::{admin, openapi, shop};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -31,17 +32,26 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the shop reaches.
 pub(crate) fn shop(app: App, tokens: Tokens) -> Router {
-    let routes = behind(shop::routes(), tokens, Role::Shop);
-    for_everybody(routes.with_state(app), TIME_LIMIT)
+    let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for shops")).merge(behind(
+        shop::routes(),
+        tokens,
+        Role::Shop,
+    ));
+    for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT)
 }
 
 /// What operators reach.
 pub(crate) fn admin(app: App, tokens: Tokens) -> Router {
-    let routes = behind(admin::viewer_routes(), tokens, Role::Viewer);
-    for_everybody(routes.with_state(app), TIME_LIMIT)
+    let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for operators")).merge(behind(
+        admin::viewer_routes(),
+        tokens,
+        Role::Viewer,
+    ));
+    for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT)
 }
 
-fn behind(routes: Router<App>, tokens: Tokens, needed: Role) -> Router<App> {
+fn behind(mut routes: OpenApiRouter<App>, tokens: Tokens, needed: Role) -> OpenApiRouter<App> {
+    openapi::guarded(&mut routes, needed);
     let gate = Gate { tokens, needed };
     routes.route_layer(middleware::from_fn_with_state(gate, guard::pass))
 }

@@ -1,20 +1,53 @@
 //! What the shop may ask.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use shared::store::Store;
 use shared::store::read::OrderView;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::code::OrderCode;
+use crate::openapi::problems;
 use crate::problem::Problem;
 use crate::reading::reading;
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/orders/{order_code}", get(order))
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(order))
 }
 
+problems!(OrderProblems: Problem::OrderNotFound);
+
+/// An order with its payments.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{order_code}",
+    tag = "orders",
+    params(OrderCode),
+    responses(
+        (status = 200, description = "The order.", body = OrderView, example = json!({
+            "order_code": "LNS-7K2M9QXA",
+            "user_id": "customer-17",
+            "status": "PAID",
+            "gross_amount": 150_000,
+            "session_id": "LNS-7K2M9QXA",
+            "review_reasons": [],
+            "paid_at": "2026-03-14T02:12:41Z",
+            "expires_at": "2026-03-15T02:10:00Z",
+            "created_at": "2026-03-14T02:10:00Z",
+            "updated_at": "2026-03-14T02:12:41Z",
+            "payments": [{
+                "session_id": "LNS-7K2M9QXA",
+                "status": "settlement",
+                "payment_type": "gopay",
+                "gross_amount": 150_000,
+                "paid_at": "2026-03-14T02:12:41Z"
+            }]
+        })),
+        OrderProblems,
+    ),
+)]
 async fn order(
     State(store): State<Store>,
     OrderCode(code): OrderCode,

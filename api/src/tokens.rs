@@ -28,6 +28,15 @@ impl Role {
         }
     }
 
+    /// Its name in `API_TOKENS`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shop => "shop",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+
     fn parse(word: &str) -> Option<Self> {
         match word {
             "shop" => Some(Self::Shop),

@@ -151,6 +151,20 @@ fn each_mechanism_has_one_home() {
 }
 
 #[test]
+fn every_route_of_the_api_is_in_its_description() {
+    // What `routes!` serves is described; other ways to add a route say nothing.
+    let words = [".route(", ".route_service(", ".nest(", ".nest_service("];
+    let rule = "routes of the api are added with `routes!`";
+    let files = code_below("api/src/");
+    let found: Vec<String> = files
+        .iter()
+        .filter(|file| file.path != "api/src/openapi.rs")
+        .flat_map(|file| places(file, &words, rule))
+        .collect();
+    assert_none(&found);
+}
+
+#[test]
 fn every_file_of_code_says_what_it_is_and_stays_readable() {
     let mut found = Vec::new();
     for file in all_code() {

@@ -12,6 +12,7 @@ use super::{Store, StoreError};
 
 /// An order as its shop sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrderView {
     /// The shop's name of the order.
     pub order_code: String,
@@ -43,6 +44,7 @@ pub struct OrderView {
 
 /// A payment session of an order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PaymentView {
     /// Midtrans' `order_id`.
     pub session_id: String,
@@ -59,6 +61,7 @@ pub struct PaymentView {
 
 /// A payment that came by webhook and belongs to no order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OrphanView {
     /// Grows with time among those of the same moment; not shown.
     #[serde(skip)]
@@ -86,6 +89,7 @@ pub struct OrphanView {
 
 /// How many there are of what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SummaryView {
     /// Orders by status.
     pub orders: BTreeMap<String, i64>,

@@ -11,6 +11,7 @@ use super::{Store, StoreError};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TimelineItem {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
@@ -25,6 +26,7 @@ pub struct TimelineItem {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Happening {
     /// Midtrans notified.

@@ -6,4 +6,5 @@
 
 mod answers;
 mod client;
+mod described;
 mod reading;
