@@ -124,6 +124,23 @@ impl Lab {
         Service::start(&self.program("lunas-worker"), &env, self.log(name)).await
     }
 
+    /// Starts the api on a database; the shop's token has this digest.
+    pub(super) async fn start_api(
+        &self,
+        database: &str,
+        addr: std::net::SocketAddr,
+        token: &str,
+    ) -> anyhow::Result<Service> {
+        let env = [
+            ("API_ADDR", addr.to_string()),
+            ("ADMIN_ADDR", super::process::free_addr()?.to_string()),
+            ("API_TOKENS", format!("bench:shop:{token}")),
+            ("DATABASE_URL", self.url(database)),
+            ("MIDTRANS_SERVER_KEY", SERVER_KEY.to_owned()),
+        ];
+        Service::start(&self.program("lunas-api"), &env, self.log("api")).await
+    }
+
     /// Publishes notifications as ingest does, and waits until all of them are in the queue.
     pub(super) async fn fill_queue(&self, notices: &[Notice]) -> anyhow::Result<()> {
         let options = PublisherOptions {

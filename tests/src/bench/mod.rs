@@ -2,7 +2,7 @@
 //!
 //! `tests/bench.sh` starts private servers and the release programs and calls [`run`]. Parts:
 //! `ingest` (a), `apply` with `pgbench` (b), `lag` (c), memory and CPU from `process` (d),
-//! `million` (e). `report` prints the table and makes `latest.json`.
+//! `million` (e), `effects` (f), `shop` (g). `report` prints the table, `latest` makes `latest.json`.
 
 mod ingest;
 
@@ -13,6 +13,10 @@ mod lag;
 
 mod million;
 
+mod effects;
+mod shop;
+
+mod latest;
 mod report;
 
 mod cpu;
@@ -30,10 +34,12 @@ use std::time::Duration;
 
 use apply::WorkerRun;
 use cpu::Cost;
+use effects::EffectsFigures;
 use ingest::IngestFigures;
 use lab::Lab;
 use lag::LagFigures;
 use machine::Machine;
+use shop::ShopFigures;
 use stats::median;
 use workload::Notice;
 
@@ -43,11 +49,11 @@ pub struct Options {
     /// Shorter rounds, one of each: under two minutes
     #[arg(long)]
     pub quick: bool,
-    /// Only these parts: `ingest`, `apply`, `lag`, `million`
+    /// Only these parts: `ingest`, `apply`, `million`, `effects`, `shop`, `lag`
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "ingest,apply,lag,million"
+        default_value = "ingest,apply,million,effects,shop,lag"
     )]
     pub only: Vec<String>,
     /// PostgreSQL, as a superuser; databases are made in it
@@ -131,7 +137,9 @@ struct Figures {
     ingest: Option<IngestFigures>,
     apply: Option<ApplyFigures>,
     lag: Option<LagFigures>,
-    million: Option<WorkerRun>,
+    million: Option<Growth>,
+    effects: Option<EffectsFigures>,
+    shop: Option<ShopFigures>,
 }
 
 impl Figures {
@@ -141,7 +149,7 @@ impl Figures {
     }
 
     fn worker_peak(&self) -> f64 {
-        let million = self.million.as_ref().map_or(0.0, |run| run.peak_mib);
+        let million = self.million.as_ref().map_or(0.0, |run| run.many.peak_mib);
         let lag = self.lag.as_ref().map_or(0.0, |lag| lag.worker_peak_mib);
         self.apply
             .as_ref()
@@ -157,6 +165,13 @@ struct Idle {
     ingest_cores: f64,
     worker_mib: f64,
     worker_cores: f64,
+}
+
+/// The same work with little and with much stored already.
+#[derive(Debug)]
+struct Growth {
+    few: WorkerRun,
+    many: WorkerRun,
 }
 
 #[derive(Debug)]
@@ -192,12 +207,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         say("(e) with a million payments");
         figures.million = Some(with_a_million(&lab).await?);
     }
+    if lab.options.wants("effects") {
+        say("(f) what paid orders are given");
+        figures.effects = Some(effects::measure(&lab).await?);
+    }
+    if lab.options.wants("shop") {
+        say("(g) creating orders");
+        figures.shop = Some(shop::measure(&lab).await?);
+    }
     if lab.options.wants("lag") {
         say("(c) the whole way");
         figures.lag = Some(lag::measure(&lab).await?);
     }
     println!("{}", report::table(&machine, &figures));
-    let json = report::json(&machine, &figures, lab.options.quick);
+    let json = latest::json(&machine, &figures, lab.options.quick);
     std::fs::write(
         &lab.options.json,
         serde_json::to_string_pretty(&json)? + "\n",
@@ -243,7 +266,7 @@ async fn applying(lab: &Lab) -> anyhow::Result<ApplyFigures> {
         set_based.push(apply::set_based(lab, "bench_apply", &notices).await?);
         two.push(by_workers(lab, 2, &notices).await?);
         lab.fresh_database("bench_apply").await?;
-        tx.push(pgbench::run(lab, "bench_apply", &singly).await?);
+        tx.push(pgbench::run(lab, "bench_apply", &singly, false).await?);
     }
     lab.drop_database("bench_apply").await?;
     let (set_based, set_based_cost) = typical_rate(&set_based);
@@ -268,21 +291,28 @@ async fn by_workers(lab: &Lab, count: usize, notices: &[Notice]) -> anyhow::Resu
     apply::by_workers(lab, "bench_apply", count, notices).await
 }
 
-/// The database with a million payments.
-const MILLION: &str = "bench_million";
+/// The database with many payments.
+const STORED: &str = "bench_stored";
 
-async fn with_a_million(lab: &Lab) -> anyhow::Result<WorkerRun> {
+async fn with_a_million(lab: &Lab) -> anyhow::Result<Growth> {
+    Ok(Growth {
+        few: with_stored(lab, 10_000).await?,
+        many: with_stored(lab, 1_000_000).await?,
+    })
+}
+
+async fn with_stored(lab: &Lab, count: u32) -> anyhow::Result<WorkerRun> {
     let sizes = lab.options.sizes();
     let notices = workload::sequence(0..sizes.paid);
-    million::make(lab, MILLION).await?;
+    million::make(lab, STORED, count).await?;
     let mut runs = Vec::new();
     for _ in 0..sizes.rounds {
-        // A copy, so that every round begins with the same million.
-        lab.copy_database(MILLION, "bench_apply").await?;
+        // A copy, so that every round begins alike.
+        lab.copy_database(STORED, "bench_apply").await?;
         runs.push(apply::by_workers(lab, "bench_apply", 1, &notices).await?);
     }
     lab.drop_database("bench_apply").await?;
-    lab.drop_database(MILLION).await?;
+    lab.drop_database(STORED).await?;
     Ok(typical(&runs))
 }
 

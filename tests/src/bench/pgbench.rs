@@ -23,19 +23,30 @@ INSERT INTO payment_webhook_events (event_key, received_at, order_id, midtrans_t
 SELECT id AS order_id, status AS order_status FROM orders WHERE order_code = :code FOR NO KEY UPDATE \gset
 INSERT INTO payments (session_id, order_id, origin, gross_amount, status, payment_type, paid_at, expires_at) VALUES (:code, :order_id, 'webhook', :amount, :word, :kind, CASE WHEN :paid = 1 THEN now() END, '2026-03-15 10:20:11+07') ON CONFLICT (session_id) DO UPDATE SET status = excluded.status, payment_type = excluded.payment_type, paid_at = coalesce(payments.paid_at, excluded.paid_at), updated_at = now() RETURNING id AS payment_id \gset
 INSERT INTO payment_transactions AS t (payment_id, midtrans_transaction_id, status, fraud_status, payment_type, gross_amount, transaction_time, settlement_time, expiry_time, as_of) VALUES (:payment_id, :transaction, :word, :fraud, :kind, :amount, '2026-03-14 10:20:11+07', CASE WHEN :paid = 1 THEN timestamptz '2026-03-14 11:02:45+07' END, '2026-03-15 10:20:11+07', now()) ON CONFLICT (midtrans_transaction_id) DO UPDATE SET status = excluded.status, fraud_status = excluded.fraud_status, settlement_time = coalesce(excluded.settlement_time, t.settlement_time), as_of = excluded.as_of, updated_at = now();
-UPDATE orders SET status = CASE WHEN :paid = 1 THEN 'PAID' ELSE status END, session_id = coalesce(session_id, :code), paid_at = CASE WHEN :paid = 1 THEN coalesce(paid_at, now()) ELSE paid_at END, updated_at = now() WHERE id = :order_id;
+UPDATE orders SET status = CASE WHEN :paid = 1 THEN 'PAID' ELSE status END, session_id = coalesce(session_id, :code), paid_at = CASE WHEN :paid = 1 THEN coalesce(paid_at, now()) ELSE paid_at END, MARKERS updated_at = now() WHERE id = :order_id;
 INSERT INTO payment_sync_logs (order_code, session_id, sync_type, event_type, to_status) VALUES (:code, :code, 'webhook', 'status_changed', :word);
 \if :paid
+EFFECTS
 INSERT INTO domain_events (event_type, order_code, data) VALUES ('order.paid', :code, jsonb_build_object('order_code', :code::text, 'status', 'PAID', 'review_reasons', '[]'::jsonb, 'at', now()));
 \endif
 COMMIT;
 ";
 
-/// Notifications committed per second.
+/// What an order is given when it is paid, statement by statement.
+const EFFECTS: &str = r"INSERT INTO tickets (order_item_id, seq, code) SELECT i.id, seq, upper(substr(md5(random()::text), 1, 24)) FROM order_items i, generate_series(1, i.quantity) AS seq WHERE i.order_id = :order_id AND i.kind = 'ticket';
+UPDATE capacity_slots s SET reserved = s.reserved - i.quantity, sold = s.sold + i.quantity, updated_at = now() FROM order_items i WHERE i.order_id = :order_id AND s.id = i.slot_id;
+UPDATE product_variants v SET reserved = v.reserved - i.quantity, sold = v.sold + i.quantity, stock = v.stock - i.quantity, updated_at = now() FROM order_items i WHERE i.order_id = :order_id AND v.sku = i.sku;
+INSERT INTO payment_sync_logs (order_code, session_id, sync_type, event_type, from_status, to_status, detail) VALUES (:code, :code, 'webhook', 'effects_applied', 'PENDING', 'PAID', jsonb_build_object('tickets_issued', 2, 'capacity', 'sold', 'stock', 'sold', 'pickup_code', 'made'));";
+
+/// The order's columns that remember it.
+const MARKERS: &str = "tickets_issued_at = CASE WHEN :paid = 1 THEN now() END, stock_confirmed_at = CASE WHEN :paid = 1 THEN now() END, pickup_code = CASE WHEN :paid = 1 THEN upper(substr(md5(random()::text), 1, 12)) END,";
+
+/// Notifications committed per second; with what a paid order is given, or without.
 pub(super) async fn run(
     lab: &Lab,
     database: &str,
     notices: &[Notice],
+    effects: bool,
 ) -> anyhow::Result<(f64, Cost)> {
     let each = notices.len() / CLIENTS;
     ensure!(
@@ -44,7 +55,15 @@ pub(super) async fn run(
     );
     load_input(lab, database, notices).await?;
     let script = lab.options.logs.join("one_per_transaction.sql");
-    std::fs::write(&script, SCRIPT)?;
+    let (given, markers) = if effects {
+        (EFFECTS, MARKERS)
+    } else {
+        ("", "")
+    };
+    let text = SCRIPT
+        .replace("EFFECTS\n", given)
+        .replace("MARKERS", markers);
+    std::fs::write(&script, text)?;
     let servers = Servers::find(&lab.options)?;
     let before = servers.read(None)?;
     let output = tokio::process::Command::new(&lab.options.pgbench)

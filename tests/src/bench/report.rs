@@ -1,10 +1,7 @@
-//! The table that people read and the file that programs read.
-
-use serde_json::{Value, json};
+//! The table that people read.
 
 use super::Figures;
 use super::cpu::Cost;
-use super::ingest::IngestFigures;
 use super::machine::Machine;
 use super::stats::Round;
 
@@ -110,7 +107,7 @@ fn cost_lines(f: &Figures) -> Vec<Line> {
     if let Some(million) = &f.million {
         lines.push(line(
             "d  CPU per notification: the same, a million",
-            &million.cost,
+            &million.many.cost,
         ));
     }
     lines
@@ -121,6 +118,7 @@ fn lines(f: &Figures) -> Vec<Line> {
     lines.extend(ingest_lines(f));
     lines.extend(apply_lines(f));
     lines.extend(lag_lines(f));
+    lines.extend(shop_lines(f));
     lines.extend(process_lines(f));
     lines.extend(cost_lines(f));
     lines
@@ -208,10 +206,17 @@ fn apply_lines(f: &Figures) -> Vec<Line> {
     if let Some(million) = &f.million {
         lines.push(line(
             "e  one worker, a million payments stored",
-            million.per_s,
+            million.many.per_s,
             format!("empty {}", per_s(one)),
-            million.per_s / one,
+            million.many.per_s / one,
             Some(Target::AtLeast(0.85)),
+        ));
+        lines.push(line(
+            "e  one worker, a million payments stored",
+            million.many.per_s,
+            format!("ten thousand {}", per_s(million.few.per_s)),
+            million.many.per_s / million.few.per_s,
+            Some(Target::AtLeast(0.87)),
         ));
     }
     lines
@@ -237,6 +242,36 @@ fn lag_lines(f: &Figures) -> Vec<Line> {
             target: Some(Target::AtMost(50.0)),
         },
     ]
+}
+
+fn shop_lines(f: &Figures) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(effects) = &f.effects {
+        lines.push(Line {
+            what: "f  one worker, with tickets and goods",
+            figure: per_s(effects.worker_per_s),
+            limit: format!("one per transaction {}", per_s(effects.tx_per_s)),
+            ratio: Some(effects.worker_per_s / effects.tx_per_s),
+            target: Some(Target::AtLeast(3.0)),
+        });
+    }
+    if let Some(shop) = &f.shop {
+        lines.push(Line {
+            what: "g  creating orders, distinct stock (p50/p99)",
+            figure: round(&shop.paced),
+            limit: "at 200/s".to_owned(),
+            ratio: Some(shop.paced.p99_ms),
+            target: Some(Target::AtMost(25.0)),
+        });
+        lines.push(Line {
+            what: "g  64 buyers of one slot",
+            figure: per_s(shop.hot_per_s),
+            limit: format!("bare UPDATE {}", per_s(shop.bare_per_s)),
+            ratio: Some(shop.hot_per_s / shop.bare_per_s),
+            target: Some(Target::AtLeast(0.5)),
+        });
+    }
+    lines
 }
 
 fn process_lines(f: &Figures) -> Vec<Line> {
@@ -284,82 +319,4 @@ fn process_lines(f: &Figures) -> Vec<Line> {
         f.apply.as_ref().map(|a| a.one.cores),
     );
     lines
-}
-
-/// The part of `latest.json` about ingest.
-fn ingest_json(i: &IngestFigures) -> Value {
-    json!({
-    "ingest_accept_per_s": i.at_512.per_s,
-    "ingest_p50_ms": i.at_512.p50_ms,
-    "ingest_p99_ms": i.at_512.p99_ms,
-    "ingest_64_accept_per_s": i.at_64.per_s,
-    "ingest_64_p50_ms": i.at_64.p50_ms,
-    "ingest_64_p99_ms": i.at_64.p99_ms,
-    "raw_confirm_per_s": i.raw.per_s,
-    "raw_p99_ms": i.raw.p99_ms,
-    "ingest_ratio": i.at_512.per_s / i.raw.per_s,
-    "ingest_p99_vs_raw": i.steady.p99_ms / i.raw_steady.p99_ms,
-    "ingest_p99_vs_raw_at_limit": i.at_512.p99_ms / i.raw_at_same.p99_ms,
-    "steady_per_s": i.steady.per_s,
-    "steady_p99_ms": i.steady.p99_ms,
-    "raw_steady_p99_ms": i.raw_steady.p99_ms,
-    "ingest_cores": i.cores,
-    "ingest_cpu": i.cost,
-    "raw_cpu": i.raw_cost,
-    })
-}
-
-/// What goes into `latest.json`.
-pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
-    let mut all = json!({
-        "machine": machine,
-        "quick": quick,
-        "ingest_rss_mib": f.ingest_peak(),
-        "worker_rss_mib": f.worker_peak(),
-        "ingest_idle_rss_mib": f.idle.ingest_mib,
-        "worker_idle_rss_mib": f.idle.worker_mib,
-        "ingest_idle_cpu": f.idle.ingest_cores,
-        "worker_idle_cpu": f.idle.worker_cores,
-    });
-    let mut put = |part: Value| {
-        if let (Value::Object(all), Value::Object(part)) = (&mut all, part) {
-            all.extend(part);
-        }
-    };
-    if let Some(i) = &f.ingest {
-        put(ingest_json(i));
-    }
-    if let Some(a) = &f.apply {
-        put(json!({
-            "apply_per_s": a.one.per_s,
-            "apply_two_workers_per_s": a.two.per_s,
-            "tx_per_webhook_per_s": a.tx_per_webhook,
-            "setbased_per_s": a.set_based,
-            "apply_vs_tx": a.one.per_s / a.tx_per_webhook,
-            "apply_vs_setbased": a.one.per_s / a.set_based,
-            "apply_batch": a.one.batch,
-            "worker_cores": a.one.cores,
-            "worker_cpu": a.one.cost,
-            "setbased_cpu": a.set_based_cost,
-            "tx_cpu": a.tx_cost,
-        }));
-    }
-    if let Some(million) = &f.million {
-        let empty = f.apply.as_ref().map(|a| a.one.per_s);
-        put(json!({
-            "apply_1m_per_s": million.per_s,
-            "apply_1m_vs_empty": empty.map(|empty| million.per_s / empty),
-        }));
-    }
-    if let Some(lag) = &f.lag {
-        put(json!({
-            "whole_way_max_per_s": lag.maximum_per_s,
-            "lag_rate_per_s": lag.rate,
-            "lag_p50_ms": lag.p50_ms,
-            "lag_p99_ms": lag.p99_ms,
-            "lag_ingest_cores": lag.ingest_cores,
-            "lag_worker_cores": lag.worker_cores,
-        }));
-    }
-    all
 }
