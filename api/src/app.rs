@@ -8,12 +8,15 @@ use shared::domain::ConfirmPolicy;
 use shared::midtrans::Gateway;
 use shared::store::Store;
 
+use crate::events::Live;
+
 /// Shared by all handlers; clones are the same.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) gateway: Gateway,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) live: Live,
 }
 
 /// The settings that decide about orders and payments.

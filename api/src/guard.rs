@@ -1,31 +1,55 @@
 //! Who gets in: every route stands behind the role it needs.
 
+use std::net::Ipv4Addr;
+
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use crate::limits::{Limits, Peer};
 use crate::problem::Problem;
-use crate::tokens::{Role, Tokens};
+use crate::tokens::{Caller, Role, Tokens};
 
 /// What a set of routes asks of its callers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Gate {
-    pub(crate) tokens: Tokens,
+    pub(crate) door: Door,
     pub(crate) needed: Role,
 }
 
-/// Lets a request through with its [`Caller`](crate::tokens::Caller) attached, or answers it.
+/// Who may come in, and how often.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) tokens: Tokens,
+    pub(crate) limits: Limits,
+}
+
+/// Lets a request through with its [`Caller`] attached, or answers it.
 pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let caller = bearer(request.headers()).and_then(|token| gate.tokens.recognise(token));
-    match caller {
-        None => Problem::Unauthorized.into_response(),
-        Some(caller) if !caller.role.allows(gate.needed) => Problem::Forbidden.into_response(),
-        Some(caller) => {
+    match admit(&gate, &request) {
+        Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(gate: &Gate, request: &Request) -> Result<Caller, Problem> {
+    let Door { tokens, limits } = &gate.door;
+    let peer = request.extensions().get::<Peer>().copied();
+    let peer = peer.unwrap_or_else(|| Peer::of(Ipv4Addr::UNSPECIFIED.into()));
+    let caller = bearer(request.headers()).and_then(|token| tokens.recognise(token));
+    let Some(caller) = caller else {
+        limits.attempt(peer)?;
+        return Err(Problem::Unauthorized);
+    };
+    limits.request(peer, &caller.name)?;
+    match caller.role.allows(gate.needed) {
+        true => Ok(caller),
+        false => Err(Problem::Forbidden),
     }
 }
 

@@ -12,11 +12,17 @@ mod app;
 
 mod guard;
 
+mod limits;
+
+mod cors;
+
 mod openapi;
 
 mod shop;
 
 mod admin;
+
+mod events;
 
 mod code;
 mod paging;
@@ -41,7 +47,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use app::{App, Rules};
+use events::{Feed, Live, Streams};
+use guard::Door;
+use limits::Limits;
 
+pub use cors::{Origins, OriginsError};
 pub use settings::Settings;
 
 /// Reads are short; this many at a time keep a pool of workers fed from one process.
@@ -53,6 +63,7 @@ pub struct Api {
     admin: Listening,
     health: HealthServer,
     store: Store,
+    reading: JoinHandle<()>,
 }
 
 struct Listening {
@@ -98,6 +109,12 @@ impl Api {
         let store = Store::connect_lazy(settings.database.database_url.expose(), options)
             .map_err(StartError::Database)?;
         let gateway = Gateway::new(&settings.gateway).map_err(StartError::Gateway)?;
+        let live = Live {
+            feed: Feed::new(),
+            streams: Streams::new(settings.api_streams),
+            stop: stop.clone(),
+        };
+        let feed = live.feed.clone();
         let app = App {
             store: store.clone(),
             gateway,
@@ -107,21 +124,28 @@ impl Api {
                 reconcile_after: settings.reconcile_after,
                 confirm_policy: settings.confirm.confirm_policy,
             }),
+            live,
         };
-        let tokens = &settings.api_tokens;
-        let shop = router::shop(app.clone(), tokens.clone());
+        let tokens = settings.api_tokens.clone();
+        let door = Door {
+            limits: Limits::new(&tokens, settings.api_rps, settings.api_burst),
+            tokens,
+        };
+        let shop = router::shop(app.clone(), &door, settings.api_cors_origins.as_ref());
         let shop = listen("API_ADDR", settings.api_addr, shop, &stop).await?;
-        let admin = router::admin(app, tokens.clone());
+        let admin = router::admin(app, &door);
         let admin = listen("ADMIN_ADDR", settings.admin_addr, admin, &stop).await?;
-        let health = health::serve(settings.health.health_addr, probes(&store, stop))
+        let health = health::serve(settings.health.health_addr, probes(&store, stop.clone()))
             .await
             .map_err(StartError::Health)?;
+        let reading = tokio::spawn(feed.run(store.clone(), stop));
         info!(shop = %shop.addr, admin = %admin.addr, health = %health.addr(), "Api listens");
         Ok(Self {
             shop,
             admin,
             health,
             store,
+            reading,
         })
     }
 
@@ -144,7 +168,7 @@ impl Api {
     /// served until then.
     pub async fn finished(self) {
         // The listeners' tasks neither panic nor are aborted; if they did, nothing is in hand.
-        let _ = tokio::join!(self.shop.task, self.admin.task);
+        let _ = tokio::join!(self.shop.task, self.admin.task, self.reading);
         self.store.close().await;
         info!("Api has stopped");
     }

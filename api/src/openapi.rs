@@ -57,12 +57,13 @@ macro_rules! problems {
 pub(crate) use problems;
 
 /// The problems that any request to a guarded route may be answered with.
-const fn everywhere() -> [Problem; 6] {
+const fn everywhere() -> [Problem; 7] {
     [
         Problem::Unauthorized,
         Problem::Forbidden,
         Problem::RequestTimeout,
         Problem::BodyTooLarge,
+        Problem::TooManyRequests(1),
         Problem::DatabaseUnavailable,
         Problem::Internal,
     ]

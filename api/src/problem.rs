@@ -43,6 +43,11 @@ pub enum Problem {
     RequestTimeout,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The token made too many requests, or the address too many attempts without one; seconds
+    /// until the next may be made.
+    TooManyRequests(u32),
+    /// The token has too many streams open.
+    TooManyStreams,
     /// The database is away.
     DatabaseUnavailable,
     /// A bug; the log has it.
@@ -82,6 +87,8 @@ impl Problem {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTooLarge => "body_too_large",
+            Self::TooManyRequests(_) => "too_many_requests",
+            Self::TooManyStreams => "too_many_streams",
             Self::DatabaseUnavailable => "database_unavailable",
             Self::Internal => "internal_error",
         }
@@ -97,6 +104,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyRequests(_) | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -113,6 +121,8 @@ impl Problem {
             Self::MethodNotAllowed => "The path does not take this method.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The body is larger than 64 KiB.",
+            Self::TooManyRequests(_) => "There were too many requests; try again later.",
+            Self::TooManyStreams => "There are too many streams open; close one.",
             Self::DatabaseUnavailable => "The database is not available; try again later.",
             Self::Internal => "Something went wrong here.",
         }
@@ -147,7 +157,8 @@ impl Problem {
 
     const fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::DatabaseUnavailable => Some(RETRY_SECONDS),
+            Self::DatabaseUnavailable | Self::TooManyStreams => Some(RETRY_SECONDS),
+            Self::TooManyRequests(seconds) => Some(*seconds),
             _ => None,
         }
     }

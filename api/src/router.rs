@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Router, http};
@@ -19,10 +19,11 @@ use tracing::{Instrument as _, Span, error, info_span};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::guard::{self, Gate};
+use crate::cors::Origins;
+use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
-use crate::tokens::{Role, Tokens};
-use crate::{admin, openapi, shop};
+use crate::tokens::Role;
+use crate::{admin, cors, events, openapi, shop};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -30,29 +31,45 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// Reading gives up after 5 s; whoever needs this long has not sent the request.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// What the shop reaches.
-pub(crate) fn shop(app: App, tokens: Tokens) -> Router {
+/// What the shop reaches; web pages of the given origins may ask it too.
+pub(crate) fn shop(app: App, door: &Door, origins: Option<&Origins>) -> Router {
     let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for shops")).merge(behind(
-        shop::routes(),
-        tokens,
+        shop_routes(),
+        door,
         Role::Shop,
     ));
-    for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT)
+    let routes = for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT);
+    match cors::layer(origins) {
+        // Outside of the guard: browsers ask whether they may ask without a token.
+        Some(layer) => routes.layer(layer),
+        None => routes,
+    }
 }
 
 /// What operators reach.
-pub(crate) fn admin(app: App, tokens: Tokens) -> Router {
+pub(crate) fn admin(app: App, door: &Door) -> Router {
     let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for operators")).merge(behind(
-        admin::viewer_routes(),
-        tokens,
+        viewer_routes(),
+        door,
         Role::Viewer,
     ));
     for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT)
 }
 
-fn behind(mut routes: OpenApiRouter<App>, tokens: Tokens, needed: Role) -> OpenApiRouter<App> {
+fn shop_routes() -> OpenApiRouter<App> {
+    shop::routes().merge(events::shop_routes())
+}
+
+fn viewer_routes() -> OpenApiRouter<App> {
+    admin::viewer_routes().merge(events::viewer_routes())
+}
+
+fn behind(mut routes: OpenApiRouter<App>, door: &Door, needed: Role) -> OpenApiRouter<App> {
     openapi::guarded(&mut routes, needed);
-    let gate = Gate { tokens, needed };
+    let gate = Gate {
+        door: door.clone(),
+        needed,
+    };
     routes.route_layer(middleware::from_fn_with_state(gate, guard::pass))
 }
 
@@ -67,7 +84,8 @@ fn for_everybody(routes: Router, time_limit: Duration) -> Router {
         .layer(middleware::from_fn(measured))
 }
 
-/// Answers a request that announces too much, or takes too long.
+/// Answers a request that announces too much, or takes too long to be answered. What is answered
+/// then, a stream for example, may take as long as it likes.
 async fn limited(time_limit: Duration, request: Request, next: Next) -> Response {
     let announced = request
         .headers()
@@ -114,10 +132,11 @@ async fn measured(request: Request, next: Next) -> Response {
         "status" => status.as_str().to_owned(),
     )
     .record(since.elapsed());
-    response
-        .headers_mut()
+    let headers = response.headers_mut();
+    headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

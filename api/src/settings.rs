@@ -1,6 +1,7 @@
 //! The settings of the api; `lunas-api --help` is their reference.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use shared::config::{
     parse_duration,
 };
 
+use crate::cors::Origins;
 use crate::tokens::Tokens;
 
 /// Answers the shop about its orders and operators about everything.
@@ -39,6 +41,18 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub api_tokens: Tokens,
+    /// Requests per second that one token may make, of each process
+    #[arg(long, env = "API_RPS", value_name = "COUNT", default_value = "1000")]
+    pub api_rps: NonZeroU32,
+    /// Requests that one token may make at once
+    #[arg(long, env = "API_BURST", value_name = "COUNT", default_value = "2000")]
+    pub api_burst: NonZeroU32,
+    /// Live streams that one token may have open at a time
+    #[arg(long, env = "API_STREAMS", value_name = "COUNT", default_value_t = 256)]
+    pub api_streams: usize,
+    /// Origins of web pages that may ask the shop listener, comma separated; none unless set
+    #[arg(long, env = "API_CORS_ORIGINS", value_name = "ORIGINS")]
+    pub api_cors_origins: Option<Origins>,
     /// How long an order may stay unpaid
     #[arg(long, env = "ORDER_TTL", value_name = "DURATION", default_value = "24h",
           value_parser = parse_duration)]

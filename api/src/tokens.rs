@@ -78,6 +78,13 @@ impl Tokens {
     }
 }
 
+impl Tokens {
+    /// The names of all of them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().map(|entry| &entry.caller.name)
+    }
+}
+
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()

@@ -13,6 +13,7 @@ pub mod dead_letters_read;
 pub mod doctor;
 pub mod doctor_counters;
 pub mod events;
+pub mod feed;
 pub mod holdings;
 pub mod lease;
 pub mod links;

@@ -17,7 +17,8 @@ pub struct NewDomainEvent {
 }
 
 impl Store {
-    /// Writes domain events.
+    /// Writes domain events. The transaction gets its id before it draws the events' ids: readers
+    /// rely on it ([`feed`](super::feed)).
     pub async fn outbox_insert_in_txn(
         &self,
         txn: &mut Txn,
@@ -38,6 +39,7 @@ impl Store {
             SELECT e.event_type, e.order_code, e.data::jsonb, e.traceparent
             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                 AS e (event_type, order_code, data, traceparent)
+            WHERE pg_current_xact_id() IS NOT NULL
             "#,
             types as _,
             orders as _,

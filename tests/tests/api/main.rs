@@ -7,4 +7,7 @@
 mod answers;
 mod client;
 mod described;
+mod events;
+mod limits;
 mod reading;
+mod sse;
