@@ -14,7 +14,7 @@ const LONGEST: usize = 100;
 // characters, and that is no reason to alarm anybody.
 #[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
 #[into_params(names("order_code"), parameter_in = Path)]
-pub(crate) struct OrderCode(pub(crate) String);
+pub(crate) struct OrderCode(#[param(example = "LNS-7K2M9QXA")] pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for OrderCode {
     type Rejection = Problem;

@@ -105,11 +105,11 @@ struct Reader {
 impl Reader {
     /// Tells what may be told now; answers how long to wait before the next look.
     async fn look(&mut self) -> Result<Duration, StoreError> {
-        if let Some(fence) = self.fence {
-            if self.store.feed_is_past(fence).await? {
-                self.fence = None;
-                self.decided(fence.last);
-            }
+        if let Some(fence) = self.fence
+            && self.store.feed_is_past(fence).await?
+        {
+            self.fence = None;
+            self.decided(fence.last);
         }
         let Some(horizon) = &mut self.horizon else {
             return self.wait_behind_fence().await;

@@ -17,6 +17,8 @@ mod notification;
 mod rows;
 mod wait;
 
+pub mod tools;
+
 pub mod audit;
 mod ledger;
 

@@ -9,6 +9,36 @@ use tokio::net::TcpStream;
 use crate::client::{OPERATOR, SHOP, VIEWER, api, ask, assert_problem};
 use crate::described::{document, operations};
 
+/// In the place of parameters.
+const STRANGE: &[&str] = &[
+    "%00",
+    "%ff%fe",
+    "'; DROP TABLE orders; --",
+    "%2e%2e%2f",
+    "%F0%9F%92%A9",
+    "\u{202e}x",
+    "0",
+    "-1",
+    "9223372036854775808",
+    "null",
+    "{}",
+    "[]",
+    "%0d%0aSet-Cookie:x",
+];
+
+/// In the place of bodies.
+const BODIES: &[&str] = &[
+    "",
+    "{",
+    "null",
+    "[]",
+    "\u{0}",
+    "{\"a\":1e999}",
+    "\"text\"",
+    "{\"items\":{}}",
+    "{\"user_id\":{\"$ne\":null}}",
+];
+
 #[tokio::test]
 async fn a_token_that_asks_too_often_has_to_wait_and_others_do_not() {
     let stage = Stage::new().await;
@@ -104,32 +134,6 @@ async fn web_pages_may_ask_the_shop_listener_only_and_only_when_named() {
 async fn garbage_everywhere_is_refused_and_tells_nothing() {
     let stage = Stage::new().await;
     let mut fleet = api(&stage).start().await;
-    let strange = [
-        "%00",
-        "%ff%fe",
-        "'; DROP TABLE orders; --",
-        "%2e%2e%2f",
-        "%F0%9F%92%A9",
-        "\u{202e}x",
-        "0",
-        "-1",
-        "9223372036854775808",
-        "null",
-        "{}",
-        "[]",
-        "%0d%0aSet-Cookie:x",
-    ];
-    let bodies = [
-        "",
-        "{",
-        "null",
-        "[]",
-        "\u{0}",
-        "{\"a\":1e999}",
-        "\"text\"",
-        "{\"items\":{}}",
-        "{\"user_id\":{\"$ne\":null}}",
-    ];
     for (listener, token) in [("API_ADDR", SHOP), ("ADMIN_ADDR", OPERATOR)] {
         let described = document(&mut fleet, listener).await;
         let (client, addr) = (Client::new(), fleet.api(0).addr(listener));
@@ -137,11 +141,11 @@ async fn garbage_everywhere_is_refused_and_tells_nothing() {
             if !operation["responses"]["200"]["content"]["text/event-stream"].is_null() {
                 continue;
             }
-            for word in strange {
+            for word in STRANGE {
                 let path = filled(&path, word);
                 let query = format!("{path}?limit={word}&cursor={word}&{word}");
                 for asked in [&path, &query] {
-                    for body in bodies {
+                    for body in BODIES {
                         let answer = send(
                             &client,
                             &method,

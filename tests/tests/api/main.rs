@@ -8,6 +8,7 @@ mod answers;
 mod client;
 mod described;
 mod events;
+mod fuzzed;
 mod limits;
 mod reading;
 mod sse;
