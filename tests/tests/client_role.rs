@@ -178,8 +178,9 @@ async fn every_table_is_guarded_by_rows_or_closed() {
                         THEN has_any_column_privilege('lunas_client', c.oid, what) END)
          UNION ALL
          SELECT c.relname || ' sequence' FROM pg_class c
-         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'S'
-           AND has_sequence_privilege('lunas_client', c.oid, 'USAGE, SELECT, UPDATE')",
+         WHERE c.relnamespace = 'public'::regnamespace
+           AND CASE WHEN c.relkind = 'S'
+                    THEN has_sequence_privilege('lunas_client', c.oid, 'USAGE, SELECT, UPDATE') END",
     )
     .fetch_all(stage.pool())
     .await
