@@ -82,16 +82,20 @@ impl Listening {
 
     /// The id of the next event, with its type and data; comments are passed over.
     pub(crate) async fn event(&mut self) -> (i64, String, Value) {
-        loop {
-            match self.heard(BOUND).await.unwrap() {
-                Heard::Event {
-                    id,
-                    event_type,
-                    data,
-                } => return (id, event_type, data),
-                Heard::Comment(_) => {}
+        let event = async {
+            loop {
+                match self.heard(BOUND).await.unwrap() {
+                    Heard::Event {
+                        id,
+                        event_type,
+                        data,
+                    } => return (id, event_type, data),
+                    Heard::Comment(_) => {}
+                }
             }
-        }
+        };
+        let event = tokio::time::timeout(BOUND, event).await;
+        event.expect("an event comes, not only comments")
     }
 
     /// The ids of the next events.
