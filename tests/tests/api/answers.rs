@@ -106,6 +106,8 @@ async fn without_a_database_everybody_hears_when_to_come_back() {
     for (listener, path, token) in [
         ("API_ADDR", "/api/orders/LNS-1", SHOP),
         ("ADMIN_ADDR", "/admin/summary", OPERATOR),
+        ("API_ADDR", "/api/events", SHOP),
+        ("ADMIN_ADDR", "/admin/events?last_event_id=1", OPERATOR),
     ] {
         let asked = Instant::now();
         let answer = ask(&mut fleet, Method::GET, listener, path, Some(token)).await;
