@@ -2,8 +2,8 @@
 //!
 //! A request passes `listener`, the limits of `router` and the `guard` before a handler in
 //! `shop` or `admin` sees it; handlers read through `reading`, and whatever fails becomes a
-//! `problem` document. What can be asked is described by `openapi`; what
-//! happens is told live by `events`. What orders mean is decided in `shared`, and so is all SQL.
+//! `problem` document. What can be asked is described by `openapi`; what happens is told live by
+//! `events`. What orders mean is decided in `shared`, and so is all SQL.
 
 mod listener;
 
