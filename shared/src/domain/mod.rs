@@ -3,8 +3,9 @@
 //! Reading order follows a notification: its bytes are verified ([`signature`]), decoded
 //! ([`notification`]), turned into an [`observation`], judged against what is known of the
 //! transaction ([`transition`], [`decide()`]), and projected onto session and order
-//! ([`projection`]), whose status demands [`effects`]. [`linking`] says which order a session may belong to, [`outcome`] what
-//! the broker is told in the end. The small types come last.
+//! ([`projection`]), whose status demands [`effects`]. [`linking`] says which order a session may
+//! belong to, [`outcome`] what the broker is told in the end. What is for sale and what a customer
+//! wants of it is in [`catalog`] and [`cart`]. The small types come last.
 
 pub mod signature;
 
@@ -23,6 +24,10 @@ pub mod projection;
 pub mod effects;
 
 pub mod linking;
+
+pub mod catalog;
+
+pub mod cart;
 
 pub mod outcome;
 
