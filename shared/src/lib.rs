@@ -11,7 +11,11 @@ pub mod broker;
 #[cfg(feature = "store")]
 pub mod apply;
 #[cfg(feature = "store")]
+pub mod catalog;
+#[cfg(feature = "store")]
 pub mod dead_letters;
+#[cfg(feature = "store")]
+pub mod orders;
 #[cfg(feature = "store")]
 pub mod store;
 

@@ -8,6 +8,9 @@ mod columns;
 mod connect;
 mod error;
 
+pub mod catalog;
+pub mod checkout_orders;
+pub mod counter;
 pub mod dead_letters;
 pub mod dead_letters_read;
 pub mod doctor;
@@ -15,6 +18,7 @@ pub mod doctor_counters;
 pub mod events;
 pub mod feed;
 pub mod holdings;
+pub mod inventory;
 pub mod lease;
 pub mod links;
 pub mod logs;

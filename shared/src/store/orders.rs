@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use super::columns::columns;
 use super::{Store, StoreError, Txn};
+use crate::domain::linking::session_id;
 
 /// An order as the projection sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,22 +245,22 @@ impl Store {
     }
 
     /// Sessions of payments without an order that the given order's code names: an order that
-    /// comes after its webhook takes them in.
+    /// comes after its webhook takes them in. Attempts beyond the hundredth are left to the
+    /// reconciler: a list is found by the index, a pattern would read every payment.
     pub async fn orders_waiting_sessions_in_txn(
         &self,
         txn: &mut Txn,
         order_code: &str,
     ) -> Result<Vec<String>, StoreError> {
+        let sessions: Vec<String> = (1..=100)
+            .map(|attempt| session_id(order_code, attempt))
+            .collect();
         sqlx::query_scalar!(
             r#"
             SELECT session_id FROM payments
-            WHERE order_id IS NULL
-              AND (session_id = $1
-                   OR (session_id LIKE replace(replace($1, '\', '\\'), '_', '\_') || '-%'
-                       AND substr(session_id, length($1) + 2) ~ '^[0-9]+$'))
-            ORDER BY id
+            WHERE order_id IS NULL AND session_id = ANY($1) ORDER BY id
             "#,
-            order_code,
+            &sessions,
         )
         .fetch_all(&mut **txn)
         .await

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 use super::{Store, StoreError};
@@ -38,12 +39,56 @@ pub struct OrderView {
     /// When it last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+    /// What the customer says to get the goods, once they are paid.
+    pub pickup_code: Option<String>,
+    /// When the goods were handed over.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub picked_up_at: Option<OffsetDateTime>,
+    /// What was ordered.
+    pub items: Vec<ItemView>,
+    /// The tickets that admit somebody; those that were voided are not among them.
+    pub tickets: Vec<TicketView>,
     /// Its payment sessions, oldest first.
     pub payments: Vec<PaymentView>,
 }
 
+/// A line of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ItemView {
+    /// `ticket` or `product`.
+    pub kind: String,
+    /// The slot, of a ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_id: Option<String>,
+    /// The variant, of a product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// The ware's name, as it is now.
+    pub name: String,
+    /// How many.
+    pub quantity: i64,
+    /// Rupiah for one, as it was when the order was placed.
+    pub unit_price: i64,
+}
+
+/// A ticket of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TicketView {
+    /// What its picture says.
+    pub code: String,
+    /// Which of its line's tickets it is, from 1.
+    pub seq: i64,
+    /// The slot it admits to.
+    pub slot_id: String,
+    /// When it was used.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub used_at: Option<OffsetDateTime>,
+}
+
 /// A payment session of an order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PaymentView {
     /// Midtrans' `order_id`.
@@ -109,49 +154,53 @@ pub struct SummaryView {
 impl Store {
     /// An order with its payments, of one moment; `None` when there is no such order.
     pub async fn read_order(&self, order_code: &str) -> Result<Option<OrderView>, StoreError> {
-        let rows = sqlx::query!(
+        let row = sqlx::query!(
             r#"
             SELECT o.order_code, o.user_id, o.status, o.gross_amount, o.session_id,
                    o.review_reasons, o.paid_at, o.expires_at, o.created_at, o.updated_at,
-                   p.session_id AS "payment_session?", p.status AS "payment_status?",
-                   p.payment_type, p.gross_amount AS "payment_amount?",
-                   p.paid_at AS payment_paid_at
-            FROM orders o LEFT JOIN payments p ON p.order_id = o.id
-            WHERE o.order_code = $1 ORDER BY p.id
+                   o.pickup_code, o.picked_up_at,
+                   (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                               'kind', i.kind, 'slot_id', i.slot_id, 'sku', i.sku,
+                               'name', coalesce(s.name, v.name), 'quantity', i.quantity,
+                               'unit_price', i.unit_price) ORDER BY i.id), '[]')
+                    FROM order_items i LEFT JOIN capacity_slots s ON s.id = i.slot_id
+                    LEFT JOIN product_variants v ON v.sku = i.sku
+                    WHERE i.order_id = o.id) AS "items!: Json<Vec<ItemView>>",
+                   (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                               'code', t.code, 'seq', t.seq, 'slot_id', i.slot_id,
+                               'used_at', t.used_at) ORDER BY i.id, t.seq), '[]')
+                    FROM order_items i JOIN tickets t ON t.order_item_id = i.id
+                    WHERE i.order_id = o.id AND t.voided_at IS NULL)
+                       AS "tickets!: Json<Vec<TicketView>>",
+                   (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                               'session_id', p.session_id, 'status', p.status,
+                               'payment_type', p.payment_type, 'gross_amount', p.gross_amount,
+                               'paid_at', p.paid_at) ORDER BY p.id), '[]')
+                    FROM payments p WHERE p.order_id = o.id) AS "payments!: Json<Vec<PaymentView>>"
+            FROM orders o WHERE o.order_code = $1
             "#,
             order_code,
         )
-        .fetch_all(self.pool())
+        .fetch_optional(self.pool())
         .await
         .map_err(StoreError::of("reading an order"))?;
-        let mut order: Option<OrderView> = None;
-        for row in rows {
-            let order = order.get_or_insert_with(|| OrderView {
-                order_code: row.order_code,
-                user_id: row.user_id,
-                status: row.status,
-                gross_amount: row.gross_amount,
-                session_id: row.session_id,
-                review_reasons: row.review_reasons,
-                paid_at: row.paid_at,
-                expires_at: row.expires_at,
-                created_at: row.created_at,
-                updated_at: row.updated_at,
-                payments: Vec::new(),
-            });
-            if let (Some(session_id), Some(status), Some(gross_amount)) =
-                (row.payment_session, row.payment_status, row.payment_amount)
-            {
-                order.payments.push(PaymentView {
-                    session_id,
-                    status,
-                    payment_type: row.payment_type,
-                    gross_amount,
-                    paid_at: row.payment_paid_at,
-                });
-            }
-        }
-        Ok(order)
+        Ok(row.map(|row| OrderView {
+            order_code: row.order_code,
+            user_id: row.user_id,
+            status: row.status,
+            gross_amount: row.gross_amount,
+            session_id: row.session_id,
+            review_reasons: row.review_reasons,
+            paid_at: row.paid_at,
+            expires_at: row.expires_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            pickup_code: row.pickup_code,
+            picked_up_at: row.picked_up_at,
+            items: row.items.0,
+            tickets: row.tickets.0,
+            payments: row.payments.0,
+        }))
     }
 
     /// Payments that belong to no order, oldest first, after the given moment and id.
