@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use shared::domain::ConfirmPolicy;
 use shared::midtrans::Gateway;
+use shared::orders::Gates;
 use shared::store::Store;
 
 use crate::events::Live;
@@ -17,6 +18,7 @@ pub(crate) struct App {
     pub(crate) gateway: Gateway,
     pub(crate) rules: Arc<Rules>,
     pub(crate) live: Live,
+    pub(crate) gates: Gates,
 }
 
 /// The settings that decide about orders and payments.

@@ -21,10 +21,19 @@ mod openapi;
 
 mod shop;
 
+mod orders;
+
+mod catalog;
+
+mod tickets;
+
+mod counter;
+
 mod admin;
 
 mod events;
 
+mod body;
 mod code;
 mod paging;
 mod reading;
@@ -41,6 +50,7 @@ use std::sync::Arc;
 use axum::Router;
 use shared::health::{self, Health, HealthError, HealthServer};
 use shared::midtrans::{Gateway, SetupError};
+use shared::orders::Gates;
 use shared::store::{ConnectOptions, DatabaseUrlError, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -119,6 +129,7 @@ impl Api {
         let app = App {
             store: store.clone(),
             gateway,
+            gates: Gates::default(),
             rules: Arc::new(Rules {
                 order_ttl: settings.order_ttl,
                 order_code_prefix: settings.order_code_prefix.clone(),

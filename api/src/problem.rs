@@ -3,6 +3,7 @@
 //! A document says what the caller can act on and nothing of how this service works: no SQL, no
 //! cause, nothing of the request. The causes go to the log, here, once.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use axum::Json;
@@ -10,6 +11,8 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
+use shared::apply::ApplyError;
 use shared::store::{StoreError, StoreErrorKind};
 use tracing::{error, warn};
 use utoipa::ToSchema;
@@ -50,8 +53,23 @@ pub enum Problem {
     TooManyStreams,
     /// The database is away.
     DatabaseUnavailable,
+    /// One of a single part of the API.
+    Particular(Box<Particular>),
     /// A bug; the log has it.
     Internal,
+}
+
+/// A problem that one part of the API knows, with what the caller can act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Particular {
+    /// The stable name.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A sentence for people.
+    pub detail: Cow<'static, str>,
+    /// More members of the document.
+    pub fields: Map<String, Value>,
 }
 
 /// What went wrong, as RFC 9457 has it.
@@ -66,17 +84,40 @@ pub(crate) struct Document {
     /// The status of the answer.
     status: u16,
     /// A sentence for humans; may change.
-    detail: &'static str,
+    detail: Cow<'static, str>,
     /// The stable name.
     code: &'static str,
     /// Seconds after which it may be tried again.
     #[serde(rename = "retryAfter", skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
+    /// What else the code brings.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    fields: Map<String, Value>,
 }
 
 impl Problem {
+    /// One of a single part; `fields` is a JSON object or null.
+    pub(crate) fn particular(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+        fields: Value,
+    ) -> Self {
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        Self::Particular(Box::new(Particular {
+            code,
+            status,
+            detail: detail.into(),
+            fields,
+        }))
+    }
+
     /// The stable name.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidParameter(_) => "invalid_parameter",
             Self::BadRequest => "bad_request",
@@ -90,12 +131,13 @@ impl Problem {
             Self::TooManyRequests(_) => "too_many_requests",
             Self::TooManyStreams => "too_many_streams",
             Self::DatabaseUnavailable => "database_unavailable",
+            Self::Particular(problem) => problem.code,
             Self::Internal => "internal_error",
         }
     }
 
     /// The HTTP status.
-    pub const fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::InvalidParameter(_) | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -106,12 +148,14 @@ impl Problem {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests(_) | Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Particular(problem) => problem.status,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    const fn detail(&self) -> &'static str {
-        match self {
+    fn detail(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Particular(problem) => return problem.detail.clone(),
             Self::InvalidParameter(detail) => detail,
             Self::BadRequest => "The request cannot be understood.",
             Self::Unauthorized => "A bearer token is needed.",
@@ -125,11 +169,11 @@ impl Problem {
             Self::TooManyStreams => "There are too many streams open; close one.",
             Self::DatabaseUnavailable => "The database is not available; try again later.",
             Self::Internal => "Something went wrong here.",
-        }
+        })
     }
 
     /// The problem that an answer with this status stands for, when the framework gave it.
-    fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,
             StatusCode::FORBIDDEN => Self::Forbidden,
@@ -152,6 +196,10 @@ impl Problem {
             detail: self.detail(),
             code: self.code(),
             retry_after: self.retry_after(),
+            fields: match self {
+                Self::Particular(problem) => problem.fields.clone(),
+                _ => Map::new(),
+            },
         }
     }
 
@@ -181,15 +229,43 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(failed: StoreError) -> Self {
+        Self::from(&failed)
+    }
+}
+
+impl From<ApplyError> for Problem {
+    fn from(failed: ApplyError) -> Self {
+        Self::from(&failed)
+    }
+}
+
+impl From<&ApplyError> for Problem {
+    fn from(failed: &ApplyError) -> Self {
+        match failed {
+            ApplyError::Store(failed) => Self::from(failed),
+            ApplyError::LinkedMeanwhile => {
+                warn!(error = chain(failed), "Overtaken too often");
+                Self::DatabaseUnavailable
+            }
+            ApplyError::Contradiction(_) | ApplyError::NotAvailable { .. } => {
+                error!(error = chain(failed), "Request failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(failed: &StoreError) -> Self {
         match failed.kind() {
             StoreErrorKind::Unavailable | StoreErrorKind::Contention => {
-                warn!(error = chain(&failed), "Database not available");
+                warn!(error = chain(failed), "Database not available");
                 Self::DatabaseUnavailable
             }
             StoreErrorKind::Refused { .. }
             | StoreErrorKind::SchemaMismatch
             | StoreErrorKind::Unclassified => {
-                error!(error = chain(&failed), "Request failed");
+                error!(error = chain(failed), "Request failed");
                 Self::Internal
             }
         }

@@ -1,4 +1,5 @@
-//! Reading from a database that may be away: tried again for a moment, then given up.
+//! Reading from a database that may be away: tried again for a moment, then given up. And writing
+//! to it, which is not tried again here: whoever asked knows whether it is safe to.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use crate::problem::Problem;
 
 /// A caller hears within this time that the database is away.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// The same for a change, which may wait for a lock.
+const WRITE_LIMIT: Duration = Duration::from_secs(12);
 
 /// Pauses before the second and third attempt.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
@@ -36,4 +40,16 @@ where
             Err(Problem::DatabaseUnavailable)
         }
     }
+}
+
+/// Waits for a change, up to a limit. Past it the change may still have happened.
+pub(crate) async fn writing<T, E>(
+    change: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Problem> {
+    tokio::time::timeout(WRITE_LIMIT, change)
+        .await
+        .map_err(|_| {
+            warn!("Database did not end a change in time");
+            Problem::DatabaseUnavailable
+        })
 }

@@ -23,7 +23,7 @@ use crate::cors::Origins;
 use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::Role;
-use crate::{admin, cors, events, openapi, shop};
+use crate::{admin, catalog, cors, counter, events, openapi, orders, shop, tickets};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -48,20 +48,30 @@ pub(crate) fn shop(app: App, door: &Door, origins: Option<&Origins>) -> Router {
 
 /// What operators reach.
 pub(crate) fn admin(app: App, door: &Door) -> Router {
-    let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for operators")).merge(behind(
-        viewer_routes(),
-        door,
-        Role::Viewer,
-    ));
+    let routes = OpenApiRouter::with_openapi(openapi::base("Lunas for operators"))
+        .merge(behind(viewer_routes(), door, Role::Viewer))
+        .merge(behind(operator_routes(), door, Role::Operator));
     for_everybody(openapi::served(routes).with_state(app), TIME_LIMIT)
 }
 
 fn shop_routes() -> OpenApiRouter<App> {
-    shop::routes().merge(events::shop_routes())
+    shop::routes()
+        .merge(orders::routes())
+        .merge(catalog::shop_routes())
+        .merge(tickets::shop_routes())
+        .merge(events::shop_routes())
 }
 
 fn viewer_routes() -> OpenApiRouter<App> {
-    admin::viewer_routes().merge(events::viewer_routes())
+    admin::viewer_routes()
+        .merge(catalog::viewer_routes())
+        .merge(events::viewer_routes())
+}
+
+fn operator_routes() -> OpenApiRouter<App> {
+    catalog::operator_routes()
+        .merge(counter::operator_routes())
+        .merge(tickets::operator_routes())
 }
 
 fn behind(mut routes: OpenApiRouter<App>, door: &Door, needed: Role) -> OpenApiRouter<App> {

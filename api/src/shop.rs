@@ -37,6 +37,16 @@ problems!(OrderProblems: Problem::OrderNotFound);
             "expires_at": "2026-03-15T02:10:00Z",
             "created_at": "2026-03-14T02:10:00Z",
             "updated_at": "2026-03-14T02:12:41Z",
+            "pickup_code": "7K2M9QXA",
+            "picked_up_at": null,
+            "items": [
+                {"kind": "ticket", "slot_id": "concert-1", "name": "Concert", "quantity": 1,
+                 "unit_price": 60_000},
+                {"kind": "product", "sku": "shirt-m", "name": "Shirt, M", "quantity": 1,
+                 "unit_price": 90_000}
+            ],
+            "tickets": [{"code": "7K2M9QXA7K2M9QXA7K2M9QXA", "seq": 1, "slot_id": "concert-1",
+                         "used_at": null}],
             "payments": [{
                 "session_id": "LNS-7K2M9QXA",
                 "status": "settlement",
