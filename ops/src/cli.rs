@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{dlq, doctor, migrate, topology};
+use crate::{catalog, dlq, doctor, migrate, order, topology};
 
 /// What `--help` ends with.
 const EXIT_CODES: &str = "\
@@ -11,7 +11,7 @@ Exit codes:
   1  something was found, or part of the work failed
   2  wrong use: an unknown option, a missing setting, no answer to a question";
 
-/// Operates a Lunas fleet: migrations, topology, health, dead letters
+/// Operates a Lunas fleet: migrations, topology, health, dead letters, orders, catalog
 #[derive(Debug, Parser)]
 #[command(name = "lunas", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     #[command(subcommand)]
     Dlq(Box<dlq::Dlq>),
+    #[command(subcommand)]
+    Order(order::Order),
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@ mod doctor;
 
 mod dlq;
 
+mod order;
+
+mod catalog;
+
 mod confirm;
 mod connect;
 mod outcome;
@@ -46,5 +50,7 @@ async fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Topology(command) => topology::run(command, cli.json).await,
         Command::Doctor(command) => doctor::run(command, cli.json).await,
         Command::Dlq(command) => dlq::run(command, cli.json).await,
+        Command::Order(command) => order::run(command, cli.json).await,
+        Command::Catalog(command) => catalog::run(command, cli.json).await,
     }
 }
