@@ -12,6 +12,8 @@ pub mod fleet;
 
 mod shop;
 
+mod storefront;
+
 mod method;
 mod notification;
 mod rows;
@@ -41,6 +43,9 @@ pub use rows::{OrderRow, insert_slot, insert_variant, order_status, payment_stat
 pub use service::OwnService;
 pub use shop::Shop;
 pub use stage::Stage;
+pub use storefront::{
+    OPERATOR_TOKEN, SHOP_TOKEN, Said, Storefront, VIEWER_TOKEN, products, tickets,
+};
 pub use wait::{BOUND, Sighting, try_wait_for, wait_for};
 
 use std::future::Future;
