@@ -134,6 +134,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn what_is_wrong_is_named_and_never_repeated() {
         let item = |rest: &str| format!(r#"{{"name":"n","items":[{{{rest}}}]}}"#);
         let cases = [

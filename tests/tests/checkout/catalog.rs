@@ -34,7 +34,7 @@ async fn an_entry_is_created_changed_and_left_alone() {
 
 #[tokio::test]
 async fn nothing_goes_below_what_is_taken() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     front.put_variant("v", 10, 100).await;
     let items = json!([tickets("s", 4), {"kind": "product", "sku": "v", "quantity": 3}]);

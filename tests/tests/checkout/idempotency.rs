@@ -8,7 +8,7 @@ use crate::support::{count, slot, storefront, text};
 
 #[tokio::test]
 async fn the_same_key_gives_the_first_order_again() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 1, 100).await;
     front.put_variant("v", 5, 10).await;
     let items = json!([tickets("s", 1), products("v", 2)]);
@@ -28,7 +28,7 @@ async fn the_same_key_gives_the_first_order_again() {
 
 #[tokio::test]
 async fn a_key_is_one_customers_and_stands_for_one_request() {
-    let (_stage, mut fleet, front) = storefront().await;
+    let (_stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     front
         .place("u", "k", json!([tickets("s", 1)]))
@@ -46,7 +46,7 @@ async fn a_key_is_one_customers_and_stands_for_one_request() {
 
 #[tokio::test]
 async fn a_key_may_stand_in_the_body_or_in_the_header() {
-    let (_stage, mut fleet, front) = storefront().await;
+    let (_stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     let items = json!([tickets("s", 1)]);
     let bare = json!({"user_id": "u", "items": items});
@@ -90,7 +90,7 @@ async fn a_key_may_stand_in_the_body_or_in_the_header() {
 
 #[tokio::test]
 async fn after_a_day_a_key_is_new_again() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     let first = front
         .place("u", "k", json!([tickets("s", 1)]))
@@ -124,7 +124,7 @@ async fn age_keys(pool: &sqlx::PgPool, age: &str) {
 
 #[tokio::test]
 async fn fifty_identical_requests_at_once_make_one_order() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     // For one only: whoever counted the first order's seat against its own repetition would say
     // that nothing is left.
     front.put_slot("s", 1, 100).await;

@@ -148,7 +148,7 @@ async fn a_file_with_mistakes_names_them_all_and_imports_nothing() {
 
 #[tokio::test]
 async fn an_entry_below_what_is_taken_stops_the_whole_file() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("concert-2", 500, 100).await;
     front
         .place("u", "k", json!([tickets("concert-2", 7)]))
@@ -198,7 +198,7 @@ async fn wrong_use_of_the_import_ends_with_two() {
 
 #[tokio::test]
 async fn two_imports_and_a_buyer_at_once_agree() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("concert-1", 500, 150_000).await;
     let path = file("csv", CSV);
     let arguments = ["catalog", "import", path.to_str().unwrap()];
@@ -226,7 +226,7 @@ async fn buy(front: &Storefront, n: usize) {
 
 #[tokio::test]
 async fn an_order_is_shown_with_what_it_consists_of() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 150_000).await;
     let answer = front
         .place("user-42", "k", json!([tickets("s", 2)]))

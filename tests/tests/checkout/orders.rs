@@ -8,7 +8,7 @@ use crate::support::{count, slot, storefront, text, variant};
 
 #[tokio::test]
 async fn an_order_holds_what_it_names_and_costs_what_was_asked() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("concert-1", 10, 150_000).await;
     front.put_slot("concert-2", 10, 50_000).await;
     front.put_variant("shirt-m", 5, 90_000).await;
@@ -77,7 +77,7 @@ async fn the_settings_decide_how_codes_begin_and_when_orders_close() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_and_nothing_is_held() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("full", 3, 100).await;
     front.put_slot("open", 3, 100).await;
     front.put_variant("rare", 2, 100).await;
@@ -136,7 +136,7 @@ async fn what_is_not_there_is_said_and_nothing_is_held() {
 
 #[tokio::test]
 async fn an_event_that_has_begun_sells_nothing() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front
         .put_slot_at("over", "2020-01-01T00:00:00Z", 10, 100)
         .await;
@@ -152,7 +152,7 @@ async fn an_event_that_has_begun_sells_nothing() {
 
 #[tokio::test]
 async fn an_order_keeps_its_price_when_the_catalog_changes() {
-    let (_stage, mut fleet, front) = storefront().await;
+    let (_stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     let answer = front
         .place("u", "k", json!([tickets("s", 2)]))

@@ -11,7 +11,7 @@ use crate::support::{count, shop, slot, storefront, text, variant};
 
 #[tokio::test]
 async fn a_hundred_buyers_for_the_last_ten_seats_get_exactly_ten() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 10, 100).await;
     let buyers = (0..100).map(|n| {
         let front = &front;
@@ -81,7 +81,7 @@ async fn buyers_who_name_the_same_wares_in_other_orders_do_not_deadlock() {
 
 #[tokio::test]
 async fn a_catalog_that_changes_under_buyers_keeps_its_promises() {
-    let (stage, mut fleet, front) = storefront().await;
+    let (stage, fleet, front) = storefront().await;
     front.put_slot("s", 40, 100).await;
     let buyers = join_all((0..60).map(|n| {
         let front = &front;
