@@ -10,8 +10,12 @@ use time::OffsetDateTime;
 
 use super::{fields, properties};
 
-/// The version of the envelope that this release writes.
+/// The version of the envelope around a classic notification or a job.
 const VERSION: u8 = 1;
+/// The version of the envelope around any other notification. A release that does not know kinds
+/// does not know this version either: it keeps the message as a dead letter instead of taking it
+/// for a classic notification.
+const VERSION_WITH_KIND: u8 = 2;
 
 /// A message: a body nobody touched, and what is known about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +29,11 @@ pub struct Envelope {
 /// What is known about a message's journey.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Headers {
-    /// Version of the envelope: 1. 0 when the message does not say, so it is not ours.
+    /// Version of the envelope: 1, or 2 with a kind. 0 when the message does not say, so it is not
+    /// ours.
     pub version: u8,
+    /// What kind of notification the body is, when it is not a classic one.
+    pub kind: Option<String>,
     /// When the fleet first saw it. A message that does not say was first seen when it was read.
     pub received_at: OffsetDateTime,
     /// Who brought it in, such as `webhook`. Empty when the message does not say.
@@ -62,6 +69,7 @@ impl Headers {
     pub fn new(source: impl Into<String>, received_at: OffsetDateTime) -> Self {
         Self {
             version: VERSION,
+            kind: None,
             received_at,
             source: source.into(),
             attempt: 1,
@@ -76,6 +84,14 @@ impl Headers {
             routing_key: None,
             foreign: Map::new(),
         }
+    }
+
+    /// For a notification that is not a classic one.
+    #[must_use]
+    pub fn of_kind(mut self, kind: &str) -> Self {
+        self.version = VERSION_WITH_KIND;
+        self.kind = Some(kind.to_owned());
+        self
     }
 
     /// For another attempt, after one that failed at the given time.

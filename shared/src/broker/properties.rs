@@ -20,6 +20,7 @@ const PERSISTENT: u8 = 2;
 
 mod name {
     pub(super) const VERSION: &str = "x-lunas-version";
+    pub(super) const KIND: &str = "x-lunas-kind";
     pub(super) const RECEIVED_AT: &str = "x-lunas-received-at";
     pub(super) const SOURCE: &str = "x-lunas-source";
     pub(super) const ATTEMPT: &str = "x-lunas-attempt";
@@ -52,6 +53,7 @@ impl Headers {
         for (key, value) in table {
             match key.as_str() {
                 name::VERSION => headers.version = small(value).unwrap_or(0),
+                name::KIND => headers.kind = fields::text(value),
                 name::RECEIVED_AT => received_at = fields::time(value).or(received_at),
                 name::SOURCE => headers.source = fields::text(value).unwrap_or_default(),
                 name::ATTEMPT => headers.attempt = small(value).unwrap_or(1),
@@ -121,6 +123,7 @@ impl Headers {
             name::VERSION,
             Some(AMQPValue::LongLongInt(self.version.into())),
         );
+        put(name::KIND, text(&self.kind));
         put(name::RECEIVED_AT, time(Some(self.received_at)));
         put(
             name::SOURCE,
@@ -184,6 +187,7 @@ mod tests {
             "webhook.midtrans",
             AT,
         );
+        sent = sent.of_kind("payout");
         sent.message_id = Some("m-1".to_owned());
         sent.traceparent = Some("00-0af7-b7ad-01".to_owned());
         sent.due_at = Some(AT);
@@ -261,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_replay_keeps_the_identity_and_forgets_the_failures() {
-        let mut first = Headers::new("webhook", AT);
+        let mut first = Headers::new("webhook", AT).of_kind("payout");
         first.message_id = Some("m-1".to_owned());
         let died = first.clone().retried(AT).dead("r", "e", "q", "k", AT);
         assert_eq!(died.attempt, 2);

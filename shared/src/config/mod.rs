@@ -10,6 +10,7 @@ mod duration;
 mod secret;
 
 mod groups;
+mod notices;
 mod process;
 
 pub use duration::{DurationError, parse_duration};
@@ -17,6 +18,7 @@ pub use groups::{
     BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, ServerKeySettings,
     WorkerRole, WorkerSettings,
 };
+pub use notices::NoticeSettings;
 pub use parse::{BadSetting, ParseError, parse, try_parse_from};
 pub use process::{HealthSettings, LogFormat, TelemetrySettings};
 pub use secret::Secret;

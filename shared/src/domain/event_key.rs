@@ -39,6 +39,18 @@ impl EventKey {
         Self::hash(b"status answer", Some(session_id), answer)
     }
 
+    /// The key of an event that is told by other fields: `kind` keeps their values apart from those
+    /// of other kinds.
+    pub(super) fn of_parts(kind: &[u8], parts: &[Option<&str>]) -> Self {
+        let mut hash = Fields(Sha256::new());
+        hash.present(kind);
+        hash.length(parts.len());
+        for part in parts {
+            hash.text(*part);
+        }
+        Self(hash.0.finalize().into())
+    }
+
     fn hash(kind: &[u8], order_id: Option<&str>, n: &Notification) -> Self {
         let lower = |text: &Option<String>| text.as_deref().map(str::to_ascii_lowercase);
         let mut hash = Fields(Sha256::new());

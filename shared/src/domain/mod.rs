@@ -13,6 +13,8 @@ pub mod notification;
 
 pub mod observation;
 
+pub mod notice;
+
 pub mod event_key;
 
 pub mod transition;
@@ -39,6 +41,7 @@ mod json;
 
 pub use decide::{ConfirmPolicy, Decision, Known, StaleReason, decide};
 pub use event_key::EventKey;
+pub use notice::{Notice, NoticeKind};
 pub use notification::{DecodeError, Notification};
 pub use observation::{Authority, FeeInfo, LinkHints, Observation, Source, StatusAnswer};
 pub use rupiah::Rupiah;
