@@ -36,6 +36,8 @@ pub enum Problem {
     SignatureMismatch,
     /// There is nothing at this path.
     NotFound,
+    /// The key that would vouch for what comes here is not configured.
+    NotConfigured,
     /// The method is not POST.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -98,7 +100,7 @@ fn plain(body: &'static [u8]) -> Response<Full<Bytes>> {
 
 impl Problem {
     /// Every code, for metrics that exist before the first problem.
-    pub const CODES: [&'static str; 11] = [
+    pub const CODES: [&'static str; 12] = [
         "malformed_body",
         "missing_field",
         "field_not_text",
@@ -110,6 +112,7 @@ impl Problem {
         "body_too_large",
         "overloaded",
         "not_confirmed",
+        "not_configured",
     ];
 
     /// The stable name, in the document, the metrics and the logs.
@@ -131,6 +134,7 @@ impl Problem {
             Self::TooLarge => 8,
             Self::Overloaded => 9,
             Self::NotConfirmed => 10,
+            Self::NotConfigured => 11,
         }
     }
 
@@ -143,7 +147,7 @@ impl Problem {
             | Self::RepeatedField(_) => StatusCode::BAD_REQUEST,
             // Not 400 or 404: if it is our key that is wrong, Midtrans must go on trying.
             Self::SignatureMismatch => StatusCode::UNAUTHORIZED,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NotConfigured => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -167,6 +171,9 @@ impl Problem {
             Self::RepeatedField(name) => format!("The field {name} is there twice."),
             Self::SignatureMismatch => "The signature does not match.".to_owned(),
             Self::NotFound => "There is nothing at this path.".to_owned(),
+            Self::NotConfigured => {
+                "The key for notifications of this kind is not configured.".to_owned()
+            }
             Self::MethodNotAllowed => "Only POST is allowed here.".to_owned(),
             Self::BodyTimeout => "The body did not arrive in time.".to_owned(),
             Self::TooLarge => "The body is larger than 64 KiB.".to_owned(),
@@ -217,6 +224,7 @@ mod tests {
         Problem::TooLarge,
         Problem::Overloaded,
         Problem::NotConfirmed,
+        Problem::NotConfigured,
     ];
 
     #[test]

@@ -1,7 +1,8 @@
 //! The thin HTTP edge for notifications: verify, publish, answer.
 //!
 //! A notification follows the modules in this order: `connection` reads it, `webhook` verifies
-//! it and asks the broker, `answer` says what Midtrans hears. There is no database on this path,
+//! it (by `route` and `kinds`) and asks the broker, `answer` says what Midtrans hears, or `bi_snap`
+//! in an envelope of its own. There is no database on this path,
 //! and no topology is declared: ingest may only publish, and what is unroutable gets a 502.
 
 mod listener;
@@ -10,9 +11,17 @@ mod connection;
 
 mod webhook;
 
+mod route;
+
+mod kinds;
+
 mod body;
 
 pub mod answer;
+
+mod bi_snap;
+
+mod allowance;
 
 mod meters;
 mod rejections;
@@ -32,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
+use kinds::Kinds;
 pub use settings::Settings;
 use webhook::Webhook;
 
@@ -94,7 +104,7 @@ impl Ingest {
         let health = health::serve(settings.health.health_addr, health);
         let health = health.await.map_err(StartError::Health)?;
         let webhook = Arc::new(Webhook::new(
-            settings.keys.midtrans_server_key.clone(),
+            Kinds::new(&settings.keys, &settings.notices),
             publisher.clone(),
             settings.ingest_max_outstanding,
         ));

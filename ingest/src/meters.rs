@@ -11,7 +11,7 @@ use shared::telemetry::metrics::{names, published};
 use crate::answer::{Answer, Problem};
 
 /// Every status that the public listener answers with.
-const STATUSES: [StatusCode; 9] = [
+const STATUSES: [StatusCode; 10] = [
     StatusCode::OK,
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
@@ -20,6 +20,7 @@ const STATUSES: [StatusCode; 9] = [
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::INTERNAL_SERVER_ERROR,
     StatusCode::BAD_GATEWAY,
 ];
 
@@ -72,12 +73,11 @@ impl Meters {
     }
 
     /// Counts an answer and how long it took.
-    pub(crate) fn answered(&self, answer: Answer, took: Duration) {
+    pub(crate) fn answered(&self, answer: Answer, status: StatusCode, took: Duration) {
         match answer {
             Answer::Accepted | Answer::Test => self.accepted.increment(1),
             Answer::Rejected(problem) => self.rejected[problem.index()].increment(1),
         }
-        let status = answer.status();
         if let Some((_, count, duration)) = self.answers.iter().find(|one| one.0 == status) {
             count.increment(1);
             duration.record(took);

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
-use shared::config::{BrokerSettings, HealthSettings, ServerKeySettings, TelemetrySettings};
+use shared::config::{
+    BrokerSettings, HealthSettings, NoticeSettings, ServerKeySettings, TelemetrySettings,
+};
 
 /// Verifies Midtrans notifications and publishes them, answering only after the broker's confirm.
 #[derive(Debug, Clone, Parser)]
@@ -39,6 +41,9 @@ pub struct Settings {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub keys: ServerKeySettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub notices: NoticeSettings,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub health: HealthSettings<9101>,

@@ -11,18 +11,17 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 use shared::broker::{Destination, Envelope, Headers, PublishError, Publisher};
-use shared::domain::{RawNotification, ServerKeys, VerifiedNotification};
+use shared::domain::NoticeKind;
 use shared::telemetry::{propagation, traces_enabled};
 use time::OffsetDateTime;
 use tracing::{Instrument as _, Span, info_span};
 
 use crate::answer::{Answer, Problem};
-use crate::body;
+use crate::kinds::{Checked, Kinds, Reply};
 use crate::meters::Meters;
 use crate::rejections::Rejections;
-
-/// The paths that Midtrans may be told; the second is what shops commonly have already.
-const PATHS: [&str; 2] = ["/webhooks/midtrans", "/api/payments/webhook"];
+use crate::route::Route;
+use crate::{bi_snap, body};
 
 /// With what else a request needs, the answer is out within 4 s; Midtrans waits 5.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(3);
@@ -32,7 +31,7 @@ const SOURCE: &str = "webhook";
 
 /// Answers requests; shared by all connections.
 pub(crate) struct Webhook {
-    keys: ServerKeys,
+    kinds: Kinds,
     publisher: Publisher,
     outstanding: AtomicU32,
     max_outstanding: u32,
@@ -41,9 +40,9 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    pub(crate) fn new(keys: ServerKeys, publisher: Publisher, max_outstanding: u32) -> Self {
+    pub(crate) fn new(kinds: Kinds, publisher: Publisher, max_outstanding: u32) -> Self {
         Self {
-            keys,
+            kinds,
             publisher,
             outstanding: AtomicU32::new(0),
             max_outstanding,
@@ -55,56 +54,62 @@ impl Webhook {
     /// Answers one request, with a span around it when spans go anywhere.
     pub(crate) async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let since = Instant::now();
-        let answer = if traces_enabled() {
+        let route = self.kinds.route(request.uri().path());
+        let reply = if traces_enabled() {
             let span = request_span(&request);
-            let answer = self.answer(request).instrument(span.clone()).await;
-            span.record("http.response.status_code", answer.status().as_u16());
-            answer
+            let reply = self.reply(route, request).instrument(span.clone()).await;
+            span.record("http.response.status_code", reply.answer.status().as_u16());
+            reply
         } else {
-            self.answer(request).await
+            self.reply(route, request).await
         };
-        self.meters.answered(answer, since.elapsed());
-        answer.response()
+        let response = match route {
+            Some(Route::BiSnap(product)) => {
+                let now = OffsetDateTime::now_utc();
+                bi_snap::response(product, reply.answer, reply.echo.as_ref(), now)
+            }
+            _ => reply.answer.response(),
+        };
+        let status = response.status();
+        self.meters.answered(reply.answer, status, since.elapsed());
+        response
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        match self.accept(request).await {
-            Ok(answer) => answer,
+    async fn reply(&self, route: Option<Route>, request: Request<Incoming>) -> Reply {
+        match self.accept(route, request).await {
+            Ok(reply) => reply,
             Err(Refusal { problem, cause }) => {
                 self.rejections.log(problem, cause);
-                Answer::Rejected(problem)
+                Reply::from(Answer::Rejected(problem))
             }
         }
     }
 
-    async fn accept(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
-        if !PATHS.contains(&request.uri().path()) {
-            return Err(Problem::NotFound.into());
-        }
+    async fn accept(
+        &self,
+        route: Option<Route>,
+        request: Request<Incoming>,
+    ) -> Result<Reply, Refusal> {
+        let route = route.ok_or(Problem::NotFound)?;
         if request.method() != Method::POST {
             return Err(Problem::MethodNotAllowed.into());
         }
-        let body = body::read(request.into_body()).await?;
-        let verified = RawNotification::new(body)
-            .verify(&self.keys)
-            .map_err(Problem::from)?;
-        self.publish(&verified).await?;
-        Ok(if verified.is_test() {
-            Answer::Test
-        } else {
-            Answer::Accepted
-        })
+        let (head, body) = request.into_parts();
+        let body = body::read(body).await?;
+        let Checked { body, kind, reply } = self.kinds.check(route, &head, body)?;
+        self.publish(body, kind).await?;
+        Ok(reply)
     }
 
-    async fn publish(&self, verified: &VerifiedNotification) -> Result<(), Refusal> {
+    async fn publish(&self, body: Bytes, kind: Option<NoticeKind>) -> Result<(), Refusal> {
         let _place = self.place().ok_or(Problem::Overloaded)?;
         let mut headers = Headers::new(SOURCE, OffsetDateTime::now_utc());
+        if let Some(kind) = kind {
+            headers = headers.of_kind(kind.as_str());
+        }
         let span = publish_span();
         headers.traceparent = span.in_scope(propagation::inject);
-        let envelope = Envelope {
-            body: verified.body().clone(),
-            headers,
-        };
+        let envelope = Envelope { body, headers };
         let publish = self
             .publisher
             .publish(&Destination::Webhooks, envelope, CONFIRM_LIMIT);
@@ -184,7 +189,7 @@ fn request_span(request: &Request<Incoming>) -> Span {
         "POST /webhooks/midtrans",
         otel.kind = "server",
         "http.request.method" = request.method().as_str(),
-        "http.route" = PATHS[0],
+        "http.route" = "/webhooks/midtrans",
         "http.response.status_code" = tracing::field::Empty,
     );
     let traceparent = request.headers().get(propagation::TRACEPARENT);

@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod dead_letters;
 #[cfg(feature = "store")]
 pub mod orders;
+pub mod notices;
 #[cfg(feature = "store")]
 pub mod store;
 

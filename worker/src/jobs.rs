@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 use crate::batch::{Applier, GiveBack};
 use crate::lane::Role;
+use crate::notices::{self, AskJob};
 use crate::settle::{Settler, Stopping};
 use crate::webhooks::{check_envelope, finish};
 
@@ -40,6 +41,8 @@ pub enum Job {
     Link(LinkJob),
     /// Ask the status API about a transaction.
     Confirm(ConfirmJob),
+    /// Ask the status API about the transaction of a notice.
+    Ask(AskJob),
 }
 
 /// Look for the order of a session again.
@@ -92,12 +95,24 @@ impl Job {
     pub const LINK: &str = "link";
     /// Name of [`Job::Confirm`].
     pub const CONFIRM: &str = "confirm";
+    /// Name of [`Job::Ask`].
+    pub const ASK: &str = "ask";
+
+    /// What follows the prefix in its routing key.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Link(_) => Self::LINK,
+            Self::Confirm(_) => Self::CONFIRM,
+            Self::Ask(_) => Self::ASK,
+        }
+    }
 
     /// The body as it travels.
     pub fn body(&self) -> Bytes {
         let written = match self {
             Self::Link(job) => serde_json::to_vec(job),
             Self::Confirm(job) => serde_json::to_vec(job),
+            Self::Ask(job) => serde_json::to_vec(job),
         };
         // Texts and numbers only: there is nothing that serde_json could refuse.
         written.unwrap_or_default().into()
@@ -109,6 +124,7 @@ impl Job {
         match name {
             Some(Self::LINK) => serde_json::from_slice(body).map(Self::Link),
             Some(Self::CONFIRM) => serde_json::from_slice(body).map(Self::Confirm),
+            Some(Self::ASK) => serde_json::from_slice(body).map(Self::Ask),
             Some(_) | None => return Err(NoJob::Unknown(delivery.routing_key.clone())),
         }
         .map_err(NoJob::Undecodable)
@@ -148,7 +164,9 @@ pub struct Jobs {
 enum Step<'a> {
     Apply(&'a Delivery, Item),
     Later(&'a Delivery, DelayLevel),
-    Again(&'a Delivery, ConfirmJob),
+    Again(&'a Delivery, Job),
+    Refuse(AskJob, &'static str),
+    GiveBack,
     Failed(&'a Delivery, Failure),
 }
 
@@ -182,6 +200,7 @@ impl Jobs {
                 Step::Apply(delivery, traced(delivery, input))
             }
             Ok(Job::Confirm(job)) => self.ask(delivery, job).await,
+            Ok(Job::Ask(job)) => self.vouch(delivery, job).await,
             Err(failure) => Step::Failed(delivery, failure),
         }
     }
@@ -216,25 +235,52 @@ impl Jobs {
                 };
                 Step::Apply(delivery, traced(delivery, input))
             }
-            Ok(StatusAnswer::NotFound) => Step::Again(
-                delivery,
-                ConfirmJob {
-                    asked: job.asked + 1,
-                    ..job
-                },
-            ),
+            Ok(StatusAnswer::NotFound) => {
+                let asked = job.asked + 1;
+                Step::Again(delivery, Job::Confirm(ConfirmJob { asked, ..job }))
+            }
             Ok(StatusAnswer::Error { .. }) => Step::Later(delivery, DelayLevel::S10),
             Err(error) => put_off_or_fail(delivery, error),
         }
     }
 
-    async fn again(&self, delivery: &Delivery, job: ConfirmJob) -> Result<(), Stopping> {
+    /// Asks about the transaction of a notice; the answer is applied like any other.
+    async fn vouch<'a>(&self, delivery: &'a Delivery, job: AskJob) -> Step<'a> {
+        // Without a session the answer tells which it is.
+        let session = job.session_id.as_deref().unwrap_or_default();
+        let merchant = job.merchant_id.as_deref();
+        let answer = self
+            .gateway
+            .status(&job.id, session, merchant, Source::Poll);
+        match answer.await {
+            Ok(StatusAnswer::Found(seen)) => {
+                match notices::under_session(&self.applier, &job, seen).await {
+                    Ok(Some(seen)) => {
+                        Step::Apply(delivery, traced(delivery, Input::Observed(seen)))
+                    }
+                    Ok(None) => Step::Refuse(job, "the status API names no session"),
+                    Err(GiveBack) => Step::GiveBack,
+                }
+            }
+            Ok(StatusAnswer::NotFound) if job.asked >= self.retries.most => {
+                Step::Refuse(job, "the status API does not know the transaction")
+            }
+            Ok(StatusAnswer::NotFound) => {
+                let asked = job.asked + 1;
+                Step::Again(delivery, Job::Ask(AskJob { asked, ..job }))
+            }
+            Ok(StatusAnswer::Error { .. }) => Step::Later(delivery, DelayLevel::S10),
+            Err(error) => put_off_or_fail(delivery, error),
+        }
+    }
+
+    async fn again(&self, delivery: &Delivery, job: Job) -> Result<(), Stopping> {
         let due_at = OffsetDateTime::now_utc() + self.retries.interval;
         let mut headers = delivery.headers.clone();
         headers.due_at = Some(due_at);
         let level = level_within(self.retries.interval);
         let envelope = Envelope {
-            body: Job::Confirm(job).body(),
+            body: job.body(),
             headers,
         };
         self.settler
@@ -282,6 +328,11 @@ impl Role for Jobs {
                 }
                 Step::Later(delivery, level) => self.settler.delay(delivery, level).await,
                 Step::Again(delivery, job) => self.again(delivery, job).await,
+                Step::Refuse(job, why) => {
+                    notices::refuse(&self.applier, &job, why).await?;
+                    Ok(())
+                }
+                Step::GiveBack => Err(Stopping),
                 Step::Failed(delivery, failure) => {
                     self.settler
                         .failed(delivery, topology::JOBS_QUEUE, failure)
@@ -292,6 +343,9 @@ impl Role for Jobs {
         }
         let mut results = self.applier.apply(&items).await?;
         for ((item, delivery), result) in items.iter().zip(&from).zip(&mut results) {
+            if let (Ok(Job::Ask(job)), Ok(_)) = (Job::read(delivery), &result) {
+                notices::answered(&self.applier, &job, item).await?;
+            }
             let (Input::Link { .. }, Ok(outcome)) = (&item.input, result) else {
                 continue;
             };

@@ -6,7 +6,7 @@ use futures::stream::{self, TryStreamExt as _};
 use shared::apply::{FollowUp, Input, Item, Outcome};
 use shared::broker::{Delivery, Destination, Envelope, topology};
 use shared::domain::outcome::{Class, Classify, DeadReason, Failure, Settled};
-use shared::domain::{Authority, Observation, Source};
+use shared::domain::{Authority, Source};
 use shared::telemetry::{metrics, propagation, traces_enabled};
 use time::OffsetDateTime;
 use tracing::Span;
@@ -14,6 +14,7 @@ use tracing::Span;
 use crate::batch::{Applier, GiveBack};
 use crate::jobs::{ConfirmJob, Job, LinkJob};
 use crate::lane::Role;
+use crate::notices::{self, Message};
 use crate::settle::{Settler, Stopping, own_headers};
 
 /// Follow-ups that are published side by side.
@@ -45,7 +46,8 @@ impl Classify for Unreadable {
 /// Refuses messages whose envelope is not ours.
 pub fn check_envelope(delivery: &Delivery) -> Result<(), Unreadable> {
     match delivery.headers.version {
-        1 => Ok(()),
+        // Version 2 names a kind, see `notices`.
+        1 | 2 => Ok(()),
         0 => Err(Unreadable::Foreign),
         version => Err(Unreadable::Version { version }),
     }
@@ -70,13 +72,15 @@ impl Role for Webhooks {
         let mut items = Vec::with_capacity(group.len());
         let mut spans = Vec::new();
         let mut from = Vec::with_capacity(group.len());
+        let mut others = Vec::new();
         for delivery in group {
-            match observe(delivery) {
-                Ok(seen) => {
+            match notices::read(delivery) {
+                Ok(Message::Notice(kind, reading)) => others.push((delivery, kind, reading)),
+                Ok(Message::Seen(seen)) => {
                     let span = span_of(delivery);
                     let traceparent = span.in_scope(propagation::inject);
                     items.push(Item {
-                        input: Input::Observed(Box::new(seen)),
+                        input: Input::Observed(seen),
                         traceparent,
                     });
                     spans.push(span);
@@ -97,7 +101,8 @@ impl Role for Webhooks {
             &from,
             results,
         )
-        .await
+        .await?;
+        notices::settle(&self.applier, &self.settler, &others).await
     }
 }
 
@@ -167,20 +172,11 @@ async fn send_follow_up(
     };
     match &job {
         Job::Link(link) => settler.publish(&link.next_destination(), envelope).await,
-        Job::Confirm(_) => {
-            settler
-                .publish(&Destination::Job(Job::CONFIRM), envelope)
-                .await
+        Job::Confirm(_) | Job::Ask(_) => {
+            let to = Destination::Job(job.name());
+            settler.publish(&to, envelope).await
         }
     }
-}
-
-fn observe(delivery: &Delivery) -> Result<Observation, Failure> {
-    check_envelope(delivery)?;
-    let source = Source::parse(&delivery.headers.source).unwrap_or(Source::Webhook);
-    let seen =
-        Observation::from_notification(&delivery.body, delivery.headers.received_at, source)?;
-    Ok(seen)
 }
 
 /// One span per message that belongs to a trace, from its receipt to the commit.

@@ -351,9 +351,7 @@ fn new_row(payment_id: i64, seen: &Observation) -> TransactionRow {
 
 /// The state that a stored notification claimed.
 fn claimed_state(raw_body: &str, now: &Known, answer: &Observation) -> Option<TransactionState> {
-    let seen =
-        Observation::from_notification(raw_body.as_bytes(), answer.received_at, Source::Webhook)
-            .ok()?;
+    let seen = Observation::from_stored(raw_body.as_bytes(), answer.received_at)?;
     TransactionState::of(&seen.status, seen.fraud.as_ref(), now.rail)
 }
 
@@ -362,6 +360,7 @@ fn claimed_state(raw_body: &str, now: &Known, answer: &Observation) -> Option<Tr
 fn merchant_of(raw_body: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Merchant {
+        #[serde(alias = "merchantId")]
         merchant_id: Option<String>,
     }
     serde_json::from_str::<Merchant>(raw_body).ok()?.merchant_id

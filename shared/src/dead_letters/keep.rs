@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use tracing::{error, info, warn};
 
 use super::letter::{self, DeadNotification};
+use super::notices::{self, DeadNotice};
 use crate::broker::Delivery;
 use crate::domain::Source;
 use crate::domain::outcome::DeadReason;
@@ -57,6 +58,7 @@ pub async fn keep(store: &Store, deliveries: &[Delivery]) -> Result<Kept, StoreE
         Err(_) => insert_one_by_one(store, &letters, &mut kept).await?,
     };
     record_notifications(store, deliveries, &letters).await?;
+    notices::record_dead(store, deliveries, &letters).await?;
     kept.new = keys.len();
     keys.sort_unstable();
     let new = || {
@@ -67,7 +69,8 @@ pub async fn keep(store: &Store, deliveries: &[Delivery]) -> Result<Kept, StoreE
     // A replayed letter that dies again was counted as dead before.
     let ended = new().filter(|(delivery, letter)| {
         delivery.headers.source == Source::Webhook.as_str()
-            && DeadNotification::read(delivery, letter).is_some()
+            && (DeadNotification::read(delivery, letter).is_some()
+                || DeadNotice::read(delivery, letter).is_some())
     });
     metrics::settled("dead", ended.count() as u64);
     info!(
@@ -89,7 +92,7 @@ pub async fn measure(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Whether every letter would meet this error: then no letter is to blame.
-fn is_waited_for(error: &StoreError) -> bool {
+pub(super) fn is_waited_for(error: &StoreError) -> bool {
     match error.kind() {
         StoreErrorKind::Unavailable
         | StoreErrorKind::Contention
@@ -237,7 +240,7 @@ fn count<'a>(letters: impl Iterator<Item = &'a NewDeadLetter<'a>>) {
 }
 
 /// The error and its causes.
-fn chain(error: &StoreError) -> String {
+pub(super) fn chain(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

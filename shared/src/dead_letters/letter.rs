@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use super::{DEATHS_HEADER, fingerprint};
+use super::{DEATHS_HEADER, fingerprint, notices};
 use crate::broker::{Death, Delivery, Headers, topology};
 use crate::domain::linking::{Candidate, SessionOrigin, candidates};
 use crate::domain::outcome::DeadReason;
@@ -104,6 +104,9 @@ impl DeadNotification {
         if delivery.headers.version == 0 || letter.routing_key != topology::WEBHOOK_KEY {
             return None;
         }
+        if delivery.headers.kind.is_some() {
+            return Self::of_bi_snap(delivery, letter);
+        }
         let notification = Notification::decode(&delivery.body).ok()?;
         Some(Self {
             event_key: EventKey::of(&notification),
@@ -112,6 +115,21 @@ impl DeadNotification {
             transaction_id: notification.transaction_id.unwrap_or_default(),
             raw_body: String::from_utf8_lossy(&delivery.body).into_owned(),
             signature_key: notification.signature_key,
+            reason: letter.reason.clone(),
+        })
+    }
+
+    /// A payment of the BI-SNAP family is recorded where the classic ones are.
+    fn of_bi_snap(delivery: &Delivery, letter: &NewDeadLetter<'_>) -> Option<Self> {
+        let kind = notices::kind(&delivery.headers, &letter.routing_key)?;
+        let seen = notices::observation(kind, &delivery.body, &delivery.headers)?;
+        Some(Self {
+            event_key: seen.event_key,
+            received_at: seen.received_at,
+            order_id: seen.session_id,
+            transaction_id: seen.transaction_id,
+            raw_body: seen.raw_body,
+            signature_key: None,
             reason: letter.reason.clone(),
         })
     }
@@ -233,13 +251,20 @@ impl Named {
             _ => None,
         };
         let rupiah = text("currency").is_none_or(|word| word.eq_ignore_ascii_case("IDR"));
+        // The names of the classic body, of our jobs, and of the BI-SNAP family.
+        let session = [
+            "order_id",
+            "session_id",
+            "originalPartnerReferenceNo",
+            "trxId",
+        ];
+        let money = |name: &str| fields.get(name)?.get("value")?.as_str().map(str::to_owned);
+        let amount = text("gross_amount").filter(|_| rupiah);
+        let amount = amount.or_else(|| ["paidAmount", "amount"].into_iter().find_map(money));
         Self {
-            session_id: text("order_id").or_else(|| text("session_id")),
+            session_id: session.into_iter().find_map(text),
             order_code: text("order_code"),
-            amount: text("gross_amount")
-                .filter(|_| rupiah)
-                .as_deref()
-                .and_then(whole),
+            amount: amount.as_deref().and_then(whole),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! are the callers.
 
 mod letter;
+mod notices;
 
 mod fingerprint;
 

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
 
+use super::notices;
 use crate::broker::{Headers, topology};
 use crate::domain::{
     ConfirmPolicy, Decision, FraudStatus, Known, Observation, Rail, Rupiah, Source,
@@ -123,12 +124,12 @@ fn observation(letter: &DeadLetterContent) -> Option<Observation> {
     if letter.routing_key != topology::WEBHOOK_KEY {
         return None;
     }
-    let received_at = letter
-        .headers
-        .as_object()
-        .map_or(OffsetDateTime::UNIX_EPOCH, |map| {
-            Headers::from_json(map).received_at
-        });
+    let headers = letter.headers.as_object().map(Headers::from_json);
+    if let Some(headers) = headers.as_ref().filter(|headers| headers.kind.is_some()) {
+        let kind = notices::kind(headers, &letter.routing_key)?;
+        return notices::observation(kind, &letter.payload, headers);
+    }
+    let received_at = headers.map_or(OffsetDateTime::UNIX_EPOCH, |it| it.received_at);
     Observation::from_notification(&letter.payload, received_at, Source::Replay).ok()
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 use super::event_key::EventKey;
+use super::notice::bi_snap;
 use super::notification::{DecodeError, Notification, amount};
 use super::rupiah::Rupiah;
 use super::signature::is_test;
@@ -99,6 +100,24 @@ impl Observation {
             event_key,
         };
         Self::of(notification, body, received_at, seen)
+    }
+
+    /// Reads a body that was stored: a classic notification, or a payment of the BI-SNAP family.
+    pub fn from_stored(body: &[u8], received_at: OffsetDateTime) -> Option<Self> {
+        Self::from_notification(body, received_at, Source::Webhook)
+            .ok()
+            .or_else(|| bi_snap::observe_stored(body, received_at))
+    }
+
+    /// An answer of the status API to a question that could not name the session, under the session
+    /// that the answer names. `None` when it names none.
+    #[must_use]
+    pub fn under_its_own_session(mut self) -> Option<Self> {
+        let answer = Notification::decode(self.raw_body.as_bytes()).ok()?;
+        self.session_id = answer.order_id.clone().filter(|id| !id.is_empty())?;
+        self.event_key = EventKey::of_status_answer(&self.session_id, &answer);
+        self.is_test = is_test(&self.session_id);
+        Some(self)
     }
 
     /// Reads the body of an answer of the status API. The session comes from the caller: the

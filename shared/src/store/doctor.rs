@@ -136,8 +136,12 @@ impl Store {
             r#"
             SELECT count(*) AS "count!", min(received_at) AS oldest,
                    coalesce((array_agg(order_id ORDER BY received_at))[1:5], '{}') AS "examples!"
-            FROM payment_webhook_events
-            WHERE verdict = 'unconfirmed' AND received_at < now() - make_interval(secs => $1)
+            FROM (SELECT order_id, received_at FROM payment_webhook_events
+                  WHERE verdict = 'unconfirmed'
+                  UNION ALL
+                  SELECT kind || ' ' || external_id, received_at FROM other_notifications
+                  WHERE verdict = 'unconfirmed' AND transaction_id IS NOT NULL) AS waiting
+            WHERE received_at < now() - make_interval(secs => $1)
             "#,
             seconds,
         )
@@ -186,7 +190,9 @@ impl Store {
                   SELECT FROM payment_webhook_events e
                   WHERE e.order_id = p.session_id
                     AND (e.raw_body -> 'metadata' ->> 'order_id' IN (o.order_code, o.id::text)
-                         OR e.raw_body ->> 'custom_field1' IN (o.order_code, o.id::text)))
+                         OR e.raw_body ->> 'custom_field1' IN (o.order_code, o.id::text)
+                         OR e.raw_body #>> '{additionalInfo,customField,1}'
+                            IN (o.order_code, o.id::text)))
             "#
         )
         .fetch_one(&mut **txn)
@@ -202,7 +208,8 @@ impl Store {
         sqlx::query_scalar!(
             r#"
             SELECT child AS "child!"
-            FROM unnest(ARRAY['payment_webhook_events', 'payment_sync_logs']) AS p (parent)
+            FROM unnest(ARRAY['payment_webhook_events', 'payment_sync_logs',
+                              'other_notifications']) AS p (parent)
             CROSS JOIN generate_series(0, 1) AS m (months)
             CROSS JOIN LATERAL (SELECT format('%s_y%sm%s', parent, to_char(month, 'YYYY'),
                                               to_char(month, 'MM')) AS child

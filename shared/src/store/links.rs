@@ -116,11 +116,13 @@ impl Store {
             LinkHint,
             r#"
             SELECT order_id AS session_id, raw_body -> 'metadata' ->> 'order_id' AS metadata_order_id,
-                   raw_body ->> 'custom_field1' AS custom_field1
+                   coalesce(raw_body ->> 'custom_field1',
+                            raw_body #>> '{additionalInfo,customField,1}') AS custom_field1
             FROM payment_webhook_events
             WHERE order_id = ANY($1::text[])
               AND (raw_body -> 'metadata' ->> 'order_id' IS NOT NULL
-                   OR raw_body ->> 'custom_field1' IS NOT NULL)
+                   OR raw_body ->> 'custom_field1' IS NOT NULL
+                   OR raw_body #>> '{additionalInfo,customField,1}' IS NOT NULL)
             ORDER BY received_at, event_key
             "#,
             sessions as _,

@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod lease;
 pub mod links;
 pub mod logs;
+pub mod notices;
 pub mod orders;
 pub mod outbox;
 pub mod payments;

@@ -1,6 +1,10 @@
 //! Is a notice news? What a payout, an account or a subscription was said to be, against what it is
 //! said to be now (`midtrans.md` 2.2, 2.4). Notices come late, twice and in the wrong order.
 
+use super::super::observation::Observation;
+use super::super::outcome::Settled;
+use super::super::status::TransactionStatus;
+use super::super::transition::{Edge, TransactionState, edge};
 use super::NoticeKind;
 
 /// What a notice says against what is known.
@@ -28,6 +32,24 @@ pub fn progress(kind: NoticeKind, known: Option<&str>, next: Option<&str>) -> Pr
     match news {
         true => Progress::News,
         false => Progress::Stale,
+    }
+}
+
+/// What a notice turns out to be once the status API has answered about its transaction: right, true
+/// once and overtaken since, or contradicted.
+pub fn vouched(claimed: Option<&str>, answer: &Observation) -> Settled {
+    let rail = answer.rail();
+    let state =
+        |status: &TransactionStatus| TransactionState::of(status, answer.fraud.as_ref(), rail);
+    let claimed = claimed.map(|word| state(&TransactionStatus::parse(word)));
+    match (claimed, state(&answer.status)) {
+        // It claims nothing: that there is such a transaction is all that it says.
+        (None, _) => Settled::Applied,
+        (Some(Some(claimed)), Some(now)) if claimed == now => Settled::Applied,
+        (Some(Some(claimed)), Some(now)) if edge(Some(claimed), now, rail) == Edge::Advance => {
+            Settled::Stale
+        }
+        (Some(_), _) => Settled::Refused,
     }
 }
 

@@ -82,11 +82,13 @@ pub fn read(kind: NoticeKind, body: &[u8]) -> Result<NoticeReading, DecodeError>
             let why = text("/additionalInfo/statusMessage");
             let id = token.clone().or_else(|| merchant.clone());
             let id = needed("additionalInfo.accessToken", id)?;
+            // Without the account's token nobody knows which account it is: no order of events.
+            let known = token.is_some().then(|| status.clone());
             let parts = [token, merchant, Some(status.clone()), why];
             Ok(NoticeReading {
                 event_key: key(&parts),
                 external_id: id,
-                status: lower(Some(status)),
+                status: lower(known),
                 question: None,
             })
         }

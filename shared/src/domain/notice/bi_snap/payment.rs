@@ -70,7 +70,8 @@ pub(in super::super) fn incomplete(
     Ok(NoticeReading {
         event_key: event_key(kind, &parts),
         external_id: id.clone(),
-        status: Some(said.status().as_str().to_owned()),
+        // A refund without its amount claims neither a full nor a partial one.
+        status: (!said.refund_untold()).then(|| said.status().as_str().to_owned()),
         question: Some(Question {
             id,
             session_id: said.session_id,
@@ -127,6 +128,10 @@ impl Said {
         })
     }
 
+    fn refund_untold(&self) -> bool {
+        self.code == "04" && self.refunded.is_none()
+    }
+
     /// The code in Midtrans' words; a code that is not known stays as it is.
     fn status(&self) -> TransactionStatus {
         match self.code.as_str() {
@@ -154,7 +159,7 @@ impl Said {
         source: Source,
     ) -> Option<Observation> {
         let status = self.status();
-        let refund_untold = self.code == "04" && self.refunded.is_none();
+        let refund_untold = self.refund_untold();
         let (session_id, transaction_id) = (self.session_id?, self.transaction_id?);
         let gross_amount = self.amount.filter(|_| !refund_untold)?;
         let wire = gross_amount.wire();
