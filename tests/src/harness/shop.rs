@@ -130,6 +130,23 @@ impl Shop {
         answer
     }
 
+    /// Sends a notification that is not a classic one by way of the simulator; what the simulator
+    /// tells about it. A BI-SNAP payment that is recorded like a classic one is to be noted.
+    ///
+    /// # Panics
+    /// When it was not sent.
+    pub async fn notice(&mut self, order: Value) -> Value {
+        let sent = self.midtrans.post("/sim/notices", order).await;
+        let sent = sent.expect("the simulator answers");
+        assert_eq!(sent.status, 200, "{}", sent.body);
+        sent.body
+    }
+
+    /// Notes a body that was sent otherwise in the ledger.
+    pub fn note(&mut self, body: &Value, answer: Option<u16>) {
+        self.ledger.note_body(body, answer);
+    }
+
     /// Waits until everything that the test itself posted is recorded.
     pub async fn until_posts_are_recorded(&self) {
         self.ledger

@@ -49,6 +49,8 @@
 //! | `POST /sim/static-qris` | `{"amount"}` | transaction; settlement without charge or pending |
 //! | `POST /sim/burst` | `{"orders","prefix"?,"amount"?,"pay"?}` | `{"orders","prefix"}`; GoPay orders `{prefix}-1…` |
 //! | `POST /sim/test-notification` | | `{"order_id","ok","http_status","error"}`; the dashboard's button, sent once |
+//! | `POST /sim/notices` | `{"kind","fields"?,"forged"?,"raw"?,"whole_path"?}` | `{"http_status","answer","timestamp","sent"}`; a `pay_account`, `subscription`, `payout`, `bi_snap_debit`, `bi_snap_qr`, `bi_snap_va` or `bi_snap_account` notification, sent once |
+//! | `GET /sim/bi-snap/public-key` | | PEM: what BI-SNAP notifications of this process verify with |
 //! | `POST /sim/notify-url` | `{"url"}` | `{"url"}` |
 //! | `POST /sim/tricks` | a [`Trick`] | `{"id"}` |
 //! | `GET /sim/tricks` | | `{"tricks":[{"id","trick"}]}` |
@@ -103,6 +105,7 @@ mod lookup;
 mod methods;
 mod model;
 mod moves;
+mod notices;
 mod parcel;
 mod post;
 pub mod retry;
@@ -117,6 +120,7 @@ mod world;
 
 pub use client::{SimClient, SimReply, charge_body};
 pub use log::{Attempt, Traffic, Verdict};
+pub use notices::{PAYOUT_KEY, public_key};
 pub use server::{SimOptions, Simulator};
 pub use signature::signature_key;
 pub use trick::{ApiAnswer, ApiTrick, Call, Duplicate, Trick};

@@ -14,7 +14,7 @@ use super::client::SimClient;
 use super::log::{Attempt, Traffic};
 use super::trick::Trick;
 use super::world::World;
-use super::{control, gateway, watch};
+use super::{control, gateway, notices, watch};
 
 /// How a simulator is set up.
 #[derive(Clone)]
@@ -97,6 +97,7 @@ impl Simulator {
             .merge(gateway::routes())
             .merge(control::routes())
             .merge(watch::routes())
+            .merge(notices::routes())
             .fallback(gateway::unknown_path)
             .with_state(Arc::clone(&world));
         let stop = world.stop.clone();

@@ -24,6 +24,7 @@ pub const INVARIANTS: &[Invariant] = &[
     PICKUP_CODE_FOR_GOODS,
     ONE_ROW_PER_NOTIFICATION,
     ONE_VERDICT_PER_NOTIFICATION,
+    ONE_ROW_PER_NOTICE,
     ORDER_AND_SESSION_AGREE,
     PAYMENT_BELONGS_TO_ITS_ORDER,
 ];
@@ -255,5 +256,19 @@ const PAYMENT_BELONGS_TO_ITS_ORDER: Invariant = Invariant {
               SELECT FROM payment_webhook_events e
               WHERE e.order_id = p.session_id
                 AND (e.raw_body -> 'metadata' ->> 'order_id' IN (o.order_code, o.id::text)
-                     OR e.raw_body ->> 'custom_field1' IN (o.order_code, o.id::text)))",
+                     OR e.raw_body ->> 'custom_field1' IN (o.order_code, o.id::text)
+                     OR e.raw_body #>> '{additionalInfo,customField,1}'
+                        IN (o.order_code, o.id::text)))",
+};
+
+/// 4.5.4, for the notifications that are no classic ones.
+const ONE_ROW_PER_NOTICE: Invariant = Invariant {
+    says: "a distinct notice is recorded once, and says whether it is settled",
+    tables: &["other_notifications"],
+    query: "
+        SELECT format('%s rows of %s %s', count(*), min(kind), min(external_id))
+        FROM other_notifications GROUP BY event_key HAVING count(*) > 1
+        UNION ALL
+        SELECT format('%s %s is %s', kind, external_id, verdict) FROM other_notifications
+        WHERE processed <> (verdict IN ('applied', 'stale', 'refused')) OR deliveries < 1",
 };
