@@ -34,6 +34,8 @@ mod admin;
 mod events;
 
 mod body;
+mod backfill;
+
 mod code;
 mod paging;
 mod reading;

@@ -23,7 +23,7 @@ use crate::cors::Origins;
 use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::Role;
-use crate::{admin, catalog, cors, counter, events, openapi, orders, shop, tickets};
+use crate::{admin, backfill, catalog, cors, counter, events, openapi, orders, shop, tickets};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -70,6 +70,7 @@ fn viewer_routes() -> OpenApiRouter<App> {
 
 fn operator_routes() -> OpenApiRouter<App> {
     catalog::operator_routes()
+        .merge(backfill::operator_routes())
         .merge(counter::operator_routes())
         .merge(tickets::operator_routes())
 }

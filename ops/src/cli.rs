@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{catalog, dlq, doctor, migrate, order, topology};
+use crate::{backfill, catalog, dlq, doctor, migrate, order, topology};
 
 /// What `--help` ends with.
 const EXIT_CODES: &str = "\
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Order(order::Order),
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    Backfill(backfill::Backfill),
 }
 
 #[cfg(test)]

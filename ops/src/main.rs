@@ -14,6 +14,8 @@ mod order;
 
 mod catalog;
 
+mod backfill;
+
 mod confirm;
 mod connect;
 mod outcome;
@@ -52,5 +54,6 @@ async fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Dlq(command) => dlq::run(command, cli.json).await,
         Command::Order(command) => order::run(command, cli.json).await,
         Command::Catalog(command) => catalog::run(command, cli.json).await,
+        Command::Backfill(command) => backfill::run(command, cli.json).await,
     }
 }

@@ -163,6 +163,22 @@ pub(super) async fn find_links(
     Ok(links)
 }
 
+/// The orders that questions would find, by session, with what named them; nothing is locked.
+pub(super) async fn asked_orders(
+    store: &Store,
+    txn: &mut Txn,
+    questions: &[Item],
+) -> Result<HashMap<String, (i64, LinkHints)>, ApplyError> {
+    let mut asked = Asked::of(questions);
+    asked.recall_hints(store, txn).await?;
+    let links = find_links(store, txn, &asked).await?;
+    let found = links.into_iter().filter_map(|(session_id, link)| {
+        let hints = asked.hints.get(session_id.as_str()).cloned();
+        Some((session_id, (link.order_id?, hints.unwrap_or_default())))
+    });
+    Ok(found.collect())
+}
+
 fn rows_of<'a>(session_id: &'a str, list: &'a [Candidate]) -> Vec<LinkCandidate<'a>> {
     let mut rows = Vec::with_capacity(list.len());
     for (rank, candidate) in (0..).zip(list) {

@@ -28,11 +28,15 @@ mod contradiction;
 
 pub mod audit;
 
+pub mod backfill;
+
 use crate::domain::outcome::{Class, Classify, DeadReason, Settled};
 use crate::domain::projection::ResolutionAction;
 use crate::domain::{ConfirmPolicy, Observation, Source, TransactionStatus};
 use crate::fault;
 use crate::store::{Store, StoreError, Txn};
+
+use lookup::asked_orders;
 
 pub use contradiction::Contradiction;
 

@@ -59,6 +59,32 @@ pub fn candidates(session_id: &str, hints: &LinkHints, origin: SessionOrigin) ->
     found
 }
 
+/// What says that a session belongs to an order, for people: the first candidate that names it.
+pub fn reason(
+    session_id: &str,
+    hints: &LinkHints,
+    order_id: i64,
+    order_code: &str,
+    order_session: Option<&str>,
+) -> &'static str {
+    let found = candidates(session_id, hints, SessionOrigin::Webhook)
+        .into_iter()
+        .find_map(|candidate| match candidate {
+            Candidate::PaymentOrder => None,
+            Candidate::CodeOrId(text) => {
+                let named = text == order_code || text.parse() == Ok(order_id);
+                named.then_some("the merchant's own field names the order")
+            }
+            Candidate::OrderSession => {
+                (order_session == Some(session_id)).then_some("the order names the session")
+            }
+            Candidate::Code(code) => {
+                (code == order_code).then_some("the session's id is made of the order's code")
+            }
+        });
+    found.unwrap_or("the look-up found it")
+}
+
 /// The id of the n-th session of an order, counted from 1.
 pub fn session_id(order_code: &str, attempt: u32) -> String {
     match attempt {
@@ -108,6 +134,20 @@ mod tests {
                 Candidate::Code("LNS-B".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn the_reason_is_the_first_candidate_that_names_the_order() {
+        let of = |hints: &LinkHints, code, session| reason("LNS-B-2", hints, 7, code, session);
+        let none = LinkHints::default();
+        assert!(of(&hints(), "LNS-A", None).contains("merchant"));
+        assert!(of(&none, "X", Some("LNS-B-2")).contains("order names"));
+        assert!(of(&none, "LNS-B", Some("other")).contains("made of"));
+        let by_id = LinkHints {
+            metadata_order_id: Some("7".to_owned()),
+            custom_field1: None,
+        };
+        assert!(of(&by_id, "X", None).contains("merchant"));
     }
 
     #[test]

@@ -117,7 +117,10 @@ impl Store {
             SELECT count(*) AS "count!",
                    coalesce((array_agg(name))[1:5], '{}') AS "examples!"
             FROM (SELECT format('%s of %s', count(*), min(order_id)) AS name
-                  FROM payment_webhook_events GROUP BY event_key HAVING count(*) > 1) AS repeated
+                  FROM payment_webhook_events GROUP BY event_key HAVING count(*) > 1
+                  UNION ALL
+                  SELECT format('%s of %s %s', count(*), min(kind), min(external_id))
+                  FROM other_notifications GROUP BY event_key HAVING count(*) > 1) AS repeated
             "#
         )
         .fetch_one(&mut **txn)

@@ -11,6 +11,7 @@ mod error;
 pub mod catalog;
 pub mod checkout_orders;
 pub mod counter;
+pub mod backfill;
 pub mod dead_letters;
 pub mod dead_letters_read;
 pub mod doctor;

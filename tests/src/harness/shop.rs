@@ -224,6 +224,11 @@ impl Shop {
         .await;
     }
 
+    /// Stops the worker, for rows that are damaged by hand; such a story is not closed.
+    pub async fn stop_worker(&mut self) {
+        self.fleet.worker(0).kill9().await;
+    }
+
     /// Ends the story: everything sent is delivered and recorded exactly once, the fleet drains
     /// and stops, nothing is left.
     pub async fn close(self) {
