@@ -3,6 +3,7 @@
 mod answers;
 mod payments;
 mod records;
+mod replay;
 mod subscriptions;
 
 use lunas_tests::harness::{BOUND, FleetBuilder, Kind, Shop, wait_for};
