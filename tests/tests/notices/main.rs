@@ -1,4 +1,8 @@
 //! Notifications other than the classic one, from the simulator through ingest and worker.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests may panic as tests may"
+)]
 
 mod answers;
 mod payments;

@@ -21,21 +21,28 @@ pub(super) fn redacted(body: Bytes) -> Bytes {
     }
 }
 
-/// Replaces every credential below; whether there was one.
+/// Replaces every credential below; whether there was one. Never stops at the first.
 fn replace(value: &mut Value) -> bool {
+    let mut found = false;
     match value {
-        Value::Object(fields) => fields.iter_mut().fold(false, |found, (name, value)| {
-            let credential = is_credential(name) && !value.is_null();
-            if credential {
-                *value = digest(value).into();
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if is_credential(name) && !value.is_null() {
+                    *value = digest(value).into();
+                    found = true;
+                } else {
+                    found |= replace(value);
+                }
             }
-            (credential || replace(value)) || found
-        }),
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |found, item| replace(item) || found),
-        _ => false,
+        }
+        Value::Array(items) => {
+            for item in items {
+                found |= replace(item);
+            }
+        }
+        _ => {}
     }
+    found
 }
 
 fn is_credential(name: &str) -> bool {
