@@ -93,7 +93,7 @@ async fn send(State(world): Shared, body: axum::body::Bytes) -> Outcome {
     }
     let sent = order.raw.clone().unwrap_or_else(|| document.to_string());
     let target = format!("{origin}{path}");
-    let mut request = reqwest::Client::new()
+    let mut request = client()
         .post(&target)
         .header("Content-Type", "application/json")
         .header("User-Agent", "Veritrans")
@@ -115,6 +115,17 @@ async fn send(State(world): Shared, body: axum::body::Bytes) -> Outcome {
         "timestamp": stamp,
         "sent": serde_json::from_str::<Value>(&sent).unwrap_or(Value::Null),
     })))
+}
+
+/// One for all: a client of its own per request is slow to make.
+fn client() -> &'static reqwest::Client {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0);
+        client.build().expect("a client can be made")
+    })
 }
 
 fn path(kind: &str) -> Option<&'static str> {

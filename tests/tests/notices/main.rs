@@ -35,7 +35,8 @@ pub(crate) async fn send(shop: &mut Shop, kind: &str, fields: Value) -> u16 {
 }
 
 pub(crate) fn status(sent: &Value) -> u16 {
-    let status = sent["http_status"].as_u64().unwrap();
+    let status = sent["http_status"].as_u64();
+    let status = status.unwrap_or_else(|| panic!("nothing was answered: {sent}"));
     u16::try_from(status).unwrap()
 }
 
