@@ -93,6 +93,15 @@ pub fn session_id(order_code: &str, attempt: u32) -> String {
     }
 }
 
+/// Which session of an order this one is, counted from 1; `None` when its id is not of the order.
+pub fn attempt_of(order_code: &str, session_id: &str) -> Option<u32> {
+    if session_id == order_code {
+        return Some(1);
+    }
+    let (code, attempt) = split_attempt(session_id)?;
+    (code == order_code).then_some(attempt)
+}
+
 /// Takes `-<n>` off the end. Only a number that [`session_id`] could have written is one: not
 /// below 2, without leading zeros, of at most four digits, so that a date or a running number
 /// inside a code is seldom mistaken for it.
@@ -180,6 +189,7 @@ mod tests {
         fn every_attempt_leads_back_to_its_order(code in "[A-Z]{3}-[A-Z0-9]{1,8}", n in 1_u32..9999) {
             let session = session_id(&code, n);
             let found = candidates(&session, &LinkHints::default(), SessionOrigin::Webhook);
+            prop_assert_eq!(attempt_of(&code, &session), Some(n));
             prop_assert!(found.contains(&Candidate::Code(code)));
         }
     }

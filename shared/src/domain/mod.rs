@@ -4,8 +4,9 @@
 //! ([`notification`]), turned into an [`observation`], judged against what is known of the
 //! transaction ([`transition`], [`decide()`]), and projected onto session and order
 //! ([`projection`]), whose status demands [`effects`]. [`linking`] says which order a session may
-//! belong to, [`outcome`] what the broker is told in the end. What is for sale and what a customer
-//! wants of it is in [`catalog`] and [`cart`]. The small types come last.
+//! belong to, [`checkout`] what a wish to pay comes to, [`outcome`] what the broker is told in the
+//! end. What is for sale and what a customer wants of it is in [`catalog`] and [`cart`]. The small
+//! types come last.
 
 pub mod signature;
 
@@ -30,6 +31,8 @@ pub mod linking;
 pub mod catalog;
 
 pub mod cart;
+
+pub mod checkout;
 
 pub mod outcome;
 

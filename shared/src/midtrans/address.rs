@@ -1,4 +1,4 @@
-//! Where a question goes: the base of the API, and an id as one segment of a path.
+//! Where a request goes: the base of an API, and an id as one segment of a path.
 
 use std::fmt::Write as _;
 
@@ -42,10 +42,15 @@ impl Base {
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// The status of the transaction or order `id`; `None` when no path can carry the id.
-    pub(super) fn status(&self, id: &str) -> Option<Url> {
-        let segment = segment(id)?;
-        Url::parse(&format!("{}/v2/{segment}/status", self.0)).ok()
+    /// The address below the base with these segments, each encoded; `None` when no path can carry
+    /// one of them.
+    pub(super) fn path(&self, segments: &[&str]) -> Option<Url> {
+        let mut address = self.0.clone();
+        for text in segments {
+            address.push('/');
+            address.push_str(&segment(text)?);
+        }
+        Url::parse(&address).ok()
     }
 }
 
@@ -83,7 +88,7 @@ mod tests {
             ("…", "/v2/%E2%80%A6/status"),
             ("%2e%2e", "/v2/%252e%252e/status"),
         ] {
-            let url = base.status(id).unwrap();
+            let url = base.path(&["v2", id, "status"]).unwrap();
             assert_eq!(url.path(), path);
             assert_eq!(url.host_str(), Some("api.sandbox.midtrans.com"));
         }
@@ -93,14 +98,15 @@ mod tests {
     fn ids_that_no_path_can_carry_are_refused() {
         let base = Base::parse("http://127.0.0.1:1").unwrap();
         for id in ["", ".", "..", "x".repeat(201).as_str()] {
-            assert!(base.status(id).is_none(), "{id}");
+            assert!(base.path(&["v2", id, "status"]).is_none(), "{id}");
         }
     }
 
     #[test]
     fn a_base_is_checked_and_its_path_kept() {
         let base = Base::parse(" http://gateway.internal/midtrans/ ").unwrap();
-        assert_eq!(base.status("a").unwrap().path(), "/midtrans/v2/a/status");
+        let url = base.path(&["v2", "a", "status"]).unwrap();
+        assert_eq!(url.path(), "/midtrans/v2/a/status");
         for (text, error) in [
             ("api.midtrans.com", AddressError::NotAUrl),
             ("", AddressError::NotAUrl),
@@ -115,7 +121,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_id_is_found_again_in_its_path(id in "[^.]{1,40}") {
-            let url = Base::parse("http://h").unwrap().status(&id).unwrap();
+            let url = Base::parse("http://h").unwrap().path(&["v2", &id, "status"]).unwrap();
             let segments: Vec<_> = url.path_segments().unwrap().collect();
             prop_assert_eq!(segments.len(), 3);
             let mut decoded = Vec::new();

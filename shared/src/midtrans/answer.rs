@@ -28,9 +28,9 @@ pub(super) struct Question<'a> {
 /// An HTTP answer, received whole.
 #[derive(Debug)]
 pub(super) struct Reply {
-    status: u16,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Reply {
@@ -62,22 +62,7 @@ impl Reply {
         question: &Question<'_>,
         asked_at: OffsetDateTime,
     ) -> Result<StatusAnswer, GatewayError> {
-        match self.status {
-            401 => return Err(GatewayError::KeyRefused),
-            429 => return Err(self.limited()),
-            408 | 500.. => {
-                return Err(GatewayError::Unavailable {
-                    status: self.status,
-                });
-            }
-            // Not followed: the key would go where the answer points.
-            300..=399 => {
-                return Err(GatewayError::Foreign {
-                    status: self.status,
-                });
-            }
-            _ => {}
-        }
+        self.pass()?;
         let decoded = Observation::from_status_answer(
             &self.body,
             question.session_id,
@@ -96,8 +81,29 @@ impl Reply {
         }
     }
 
+    /// Lets through what may be an answer of the API.
+    pub(super) fn pass(&self) -> Result<(), GatewayError> {
+        match self.status {
+            401 => return Err(GatewayError::KeyRefused),
+            429 => return Err(self.limited()),
+            408 | 500.. => {
+                return Err(GatewayError::Unavailable {
+                    status: self.status,
+                });
+            }
+            // Not followed: the key would go where the answer points.
+            300..=399 => {
+                return Err(GatewayError::Foreign {
+                    status: self.status,
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A body of Midtrans that describes no transaction.
-    fn refusal(&self, code: Option<&str>) -> GatewayError {
+    pub(super) fn refusal(&self, code: Option<&str>) -> GatewayError {
         match code.map(str::parse::<u16>) {
             None => self.foreign(),
             Some(Ok(401)) => GatewayError::KeyRefused,
@@ -108,7 +114,7 @@ impl Reply {
     }
 
     /// A body that is not one of the API: it comes from what stands in front of it.
-    fn foreign(&self) -> GatewayError {
+    pub(super) fn foreign(&self) -> GatewayError {
         match self.status {
             403 => GatewayError::Blocked,
             404 => GatewayError::UnknownRoute,
@@ -123,7 +129,7 @@ impl Reply {
 
     /// 407 is how an expired transaction may be told, and never a proxy's: we send no proxy
     /// credentials to be refused.
-    fn is_success(&self) -> bool {
+    pub(super) fn is_success(&self) -> bool {
         matches!(self.status, 200..300 | 407)
     }
 }
@@ -131,7 +137,8 @@ impl Reply {
 impl GatewayError {
     /// A request that failed below HTTP. The URL goes, so that no log shows it.
     pub(super) fn from_transport(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
+        // A connection that was not opened in time carried no request.
+        if error.is_timeout() && !error.is_connect() {
             Self::Timeout
         } else {
             Self::Connection(error.without_url())
@@ -141,7 +148,7 @@ impl GatewayError {
 
 /// Whether an answer is about what was asked. Some methods put the transaction id into `order_id`,
 /// so for a question by order id that is as good as the order id.
-fn is_about(seen: &Observation, question: &Question<'_>) -> bool {
+pub(super) fn is_about(seen: &Observation, question: &Question<'_>) -> bool {
     if question.id != question.session_id {
         return seen.transaction_id == question.id;
     }

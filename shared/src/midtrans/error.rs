@@ -1,4 +1,4 @@
-//! What can go wrong with a question to Midtrans, and what each means for the message in hand.
+//! What can go wrong with a request to Midtrans, and what each means for the message in hand.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::budget::Exhausted;
 use crate::domain::DecodeError;
 use crate::domain::outcome::{Class, Classify};
 
-/// Why a question got no answer that can be used. Texts carry no body, key or URL.
+/// Why a request got no answer that can be used. Texts carry no body, key or URL.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// Several requests failed in a row; none is sent for a while.
@@ -104,6 +104,64 @@ impl GatewayError {
         }
     }
 
+    /// Whether the same request may succeed in a moment, and does no harm when it was done already.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable { .. }
+            | Self::Timeout
+            | Self::Connection(_)
+            | Self::Limited { .. } => true,
+            Self::CircuitOpen { .. }
+            | Self::BudgetExhausted { .. }
+            | Self::Blocked
+            | Self::KeyRefused
+            | Self::NoKey
+            | Self::BadId
+            | Self::UnknownRoute
+            | Self::Refused { .. }
+            | Self::Foreign { .. }
+            | Self::TooLarge
+            | Self::Undecodable(_)
+            | Self::OtherTransaction => false,
+        }
+    }
+
+    /// Whether Midtrans may have done what it was asked to do. Of a page of the network in front
+    /// of it nobody can tell.
+    pub(super) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Connection(error) => !error.is_connect(),
+            Self::Unavailable { .. }
+            | Self::Timeout
+            | Self::Blocked
+            | Self::Foreign { .. }
+            | Self::TooLarge
+            | Self::Undecodable(_)
+            | Self::OtherTransaction => true,
+            Self::CircuitOpen { .. }
+            | Self::BudgetExhausted { .. }
+            | Self::Limited { .. }
+            | Self::KeyRefused
+            | Self::NoKey
+            | Self::BadId
+            | Self::UnknownRoute
+            | Self::Refused { .. } => false,
+        }
+    }
+
+    /// Whether a request that must not be done twice may be sent again: it was not done.
+    pub(super) fn may_be_sent_again(&self) -> bool {
+        self.may_pass() && !self.may_be_done()
+    }
+
+    /// The shortest pause before the next try that Midtrans asks for.
+    pub(super) const fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// The word in `lunas_gateway_requests_total`.
     pub(super) const fn outcome(&self) -> &'static str {
         match self {
@@ -181,12 +239,51 @@ impl From<Exhausted> for GatewayError {
     }
 }
 
+/// Why something was not done, as far as anybody can tell.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// It was not done: asking again is safe.
+    #[error("nothing was done at Midtrans")]
+    NotDone(#[source] GatewayError),
+    /// It may have been done: only the status API can tell.
+    #[error("it is not known whether Midtrans did it")]
+    Unknown(#[source] GatewayError),
+}
+
+impl CallError {
+    /// What happened.
+    pub const fn cause(&self) -> &GatewayError {
+        match self {
+            Self::NotDone(error) | Self::Unknown(error) => error,
+        }
+    }
+}
+
+impl From<GatewayError> for CallError {
+    fn from(error: GatewayError) -> Self {
+        if error.may_be_done() {
+            Self::Unknown(error)
+        } else {
+            Self::NotDone(error)
+        }
+    }
+}
+
+impl Classify for CallError {
+    fn classify(&self) -> Class {
+        self.cause().classify()
+    }
+}
+
 /// Why a client cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// `MIDTRANS_API_URL`.
     #[error("MIDTRANS_API_URL cannot be used")]
     Address(#[source] AddressError),
+    /// `MIDTRANS_SNAP_URL`.
+    #[error("MIDTRANS_SNAP_URL cannot be used")]
+    SnapAddress(#[source] AddressError),
     /// The TLS set-up of this machine.
     #[error("the HTTP client cannot be built")]
     Client(#[source] reqwest::Error),
