@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
+mod calls;
 mod scripted;
 
 use std::time::{Duration, Instant};
@@ -28,9 +29,10 @@ struct Settings {
 
 fn settings(server: &Server, keys: &str, rps: u32) -> GatewaySettings {
     let url = format!("--midtrans-api-url={}", server.url());
+    let snap = format!("--midtrans-snap-url={}/snap/v1", server.url());
     let keys = format!("--midtrans-server-key={keys}");
     let rps = format!("--midtrans-rps={rps}");
-    Settings::parse_from(["test", &url, &keys, &rps]).gateway
+    Settings::parse_from(["test", &url, &snap, &keys, &rps]).gateway
 }
 
 /// Pauses are short, and what a busy machine may exceed is long.

@@ -92,7 +92,7 @@ impl Server {
         self.play.lock().unwrap().script.extend(more);
     }
 
-    /// The heads of the requests so far.
+    /// The requests so far, head and body.
     pub(super) fn requests(&self) -> Vec<String> {
         self.play.lock().unwrap().requests.clone()
     }
@@ -120,13 +120,28 @@ async fn serve(mut stream: TcpStream, play: Arc<Mutex<Play>>) {
             Err(_) => return,
         }
     }
+    let mut request = String::from_utf8(head).unwrap();
+    // A body that nobody reads would reset the connection under the answer.
+    let mut body = vec![0; length_of(&request)];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
+    request.push_str(std::str::from_utf8(&body).unwrap());
     let answer = {
         let mut play = play.lock().unwrap();
-        play.requests.push(String::from_utf8(head).unwrap());
+        play.requests.push(request);
         play.script.pop_front()
     };
     // The client may have gone, which is what some tests are about.
     let _ = perform(stream, answer.expect("the script covers every request")).await;
+}
+
+fn length_of(head: &str) -> usize {
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then_some(value)
+    });
+    length.map_or(0, |length| length.trim().parse().unwrap())
 }
 
 async fn perform(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
