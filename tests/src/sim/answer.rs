@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::charge::Invalid;
 use super::moves::Refusal;
-use super::trick::ApiAnswer;
+use super::trick::{ApiAnswer, Call};
+
+/// What a trick says is wrong with a request.
+const WRONG: &str = "canary-5b1d is not allowed here";
 
 /// An answer of the gateway before it becomes HTTP.
 #[derive(Clone, Debug)]
@@ -53,8 +56,23 @@ impl Answer {
     }
 
     /// The failure a trick asks for, if it asks for one.
-    pub(crate) fn failure(kind: ApiAnswer) -> Option<Self> {
+    pub(crate) fn failure(kind: ApiAnswer, call: Call) -> Option<Self> {
+        let snap = call == Call::Snap;
         let answer = match kind {
+            ApiAnswer::Running => Answer::Json(202, json!({"status_code": "202"})),
+            ApiAnswer::Taken if snap => {
+                let text = "transaction_details.order_id has already been taken";
+                Answer::snap_error(400, &[text.to_owned()])
+            }
+            ApiAnswer::Taken => Answer::error(406, "order_id has been utilized previously", &[]),
+            ApiAnswer::BadRequest if snap => Answer::snap_error(400, &[WRONG.to_owned()]),
+            ApiAnswer::BadRequest => Answer::error(
+                400,
+                "One or more parameters in the payload is invalid.",
+                &[WRONG.to_owned()],
+            ),
+            ApiAnswer::NotActivated => Answer::error(402, "Payment channel is not activated.", &[]),
+            ApiAnswer::Malformed => Answer::error(413, "The body is not valid JSON.", &[]),
             ApiAnswer::NotFound => Answer::from(Refusal::UNKNOWN),
             ApiAnswer::TooManyRequests => Answer::error(429, "Too many requests", &[]),
             ApiAnswer::ServerError => Answer::error(500, "Internal server error", &[]),

@@ -41,6 +41,7 @@ pub(crate) async fn acting(
         Ok(request) => request,
         Err(answer) => return answer,
     };
+    world.calls.note(call, ids_of(&world, id.clone(), &request));
     let key = headers
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok());
@@ -79,7 +80,7 @@ async fn disturbed(
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let trick = world.tricks().api(call, &ids).unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(trick.delay_ms)).await;
-    let failure = Answer::failure(trick.answer);
+    let failure = Answer::failure(trick.answer, call);
     if let Some(failure) = failure.clone().filter(|_| !trick.processed) {
         return failure;
     }
@@ -99,10 +100,11 @@ pub(crate) async fn looking(
         return answer;
     }
     let ids = ids_of(world, Some(id.to_owned()), &Value::Null);
+    world.calls.note(Call::Status, ids.clone());
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let trick = world.tricks().api(Call::Status, &ids).unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(trick.delay_ms)).await;
-    Answer::failure(trick.answer).unwrap_or_else(|| reshape(look(), &trick))
+    Answer::failure(trick.answer, Call::Status).unwrap_or_else(|| reshape(look(), &trick))
 }
 
 /// The ids by which tricks may name what a request is about.

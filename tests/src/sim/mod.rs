@@ -82,7 +82,7 @@
 //! | odd transaction id | `{"order_id":"A","transaction_id":"bi-snap"}` (or any text), before the charge |
 //! | fee on the customer | `{"order_id":"A","fee":1065}`, before the charge or the payment |
 //! | lower capture | `{"order_id":"A","captured_amount":145000}` |
-//! | status API | `{"order_id":"A","times":1,"api":{"answer":"not_found"}}`; `expired`, `upper_case`, `transaction_id_as_order_id`, `too_many_requests`, `server_error`, `unavailable`, `forbidden_page`, `down`; slow: `{"api":{"delay_ms":3000}}`; a lie: `{"api":{"set":{"transaction_status":"deny"}}}` |
+//! | status API | `{"order_id":"A","times":1,"api":{"answer":"not_found"}}`; `expired`, `upper_case`, `transaction_id_as_order_id`, `too_many_requests`, `server_error`, `unavailable`, `forbidden_page`, `down`, `bad_request`, `not_activated`, `malformed`, `running`, `taken`; slow: `{"api":{"delay_ms":3000}}`; a lie: `{"api":{"set":{"transaction_status":"deny"}}}` |
 //! | other calls | `"call"`: `charge`, `snap`, `cancel`, `expire`, `refund`, `capture`, `challenge`, `any` |
 //! | charged, answer lost | `{"api":{"call":"charge","answer":"down","processed":true}}` |
 //! | bank refuses refund or capture | `{"api":{"call":"refund","answer":"refused"}}` |
@@ -91,6 +91,7 @@ mod answer;
 mod auth;
 mod body;
 mod bulk;
+mod calls;
 mod cards;
 mod charge;
 mod client;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::client::SimClient;
 use super::log::{Attempt, Traffic};
-use super::trick::Trick;
+use super::trick::{Call, Trick};
 use super::world::World;
 use super::{control, gateway, notices, watch};
 
@@ -140,6 +140,11 @@ impl Simulator {
     /// Arms a trick; the number disarms it.
     pub fn arm(&self, trick: Trick) -> u64 {
         self.world.tricks().arm(trick)
+    }
+
+    /// How often a call of the API came for an order or a transaction, answered or not.
+    pub fn calls(&self, call: Call, id: &str) -> usize {
+        self.world.calls.count(call, id)
     }
 
     /// All log lines, oldest first.

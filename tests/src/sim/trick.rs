@@ -110,6 +110,16 @@ pub enum ApiAnswer {
     Normal,
     /// HTTP 200 with body code 404.
     NotFound,
+    /// 400, with what is wrong.
+    BadRequest,
+    /// 402: the payment type is not enabled.
+    NotActivated,
+    /// 413: the body cannot be read.
+    Malformed,
+    /// 202: the first request with this key is still running.
+    Running,
+    /// 406, Snap's 400: the order id is in use.
+    Taken,
     /// The full body, but with code 407 and status `expire`.
     Expired,
     /// The full body with its `transaction_status` in capitals.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SimOptions;
 use super::body::{self, Merchant};
+use super::calls::Calls;
 use super::charge::{self, Invalid};
 use super::courier::{Courier, Settings};
 use super::idempotency::Keys;
@@ -26,6 +27,7 @@ pub(crate) struct World {
     pub(crate) merchant: Merchant,
     pub(crate) base: String,
     pub(crate) keys: Keys,
+    pub(crate) calls: Calls,
     pub(crate) courier: Arc<Courier>,
     pub(crate) stop: CancellationToken,
     pub(crate) due: Notify,
@@ -68,6 +70,7 @@ impl World {
                 server_key: options.server_key.clone(),
             },
             base,
+            calls: Calls::default(),
             keys: Keys::new(scaled(Duration::from_secs(300), expiry_scale)),
             courier: Arc::new(Courier::new(settings, stop.clone())?),
             stop,
