@@ -20,6 +20,9 @@ use utoipa::ToSchema;
 /// Seconds after which a caller may try again when something we depend on is away.
 const RETRY_SECONDS: u32 = 60;
 
+/// Where a particular problem says the same.
+const RETRY_FIELD: &str = "retryAfter";
+
 /// The media type of a problem document.
 pub(crate) const PROBLEM_JSON_NAME: &str = "application/problem+json";
 
@@ -196,17 +199,28 @@ impl Problem {
             detail: self.detail(),
             code: self.code(),
             retry_after: self.retry_after(),
-            fields: match self {
-                Self::Particular(problem) => problem.fields.clone(),
-                _ => Map::new(),
-            },
+            fields: self.fields(),
         }
     }
 
-    const fn retry_after(&self) -> Option<u32> {
+    /// What a particular problem brings; `retryAfter` among it has its place, and its header.
+    fn fields(&self) -> Map<String, Value> {
+        let Self::Particular(problem) = self else {
+            return Map::new();
+        };
+        let mut fields = problem.fields.clone();
+        fields.remove(RETRY_FIELD);
+        fields
+    }
+
+    fn retry_after(&self) -> Option<u32> {
         match self {
             Self::DatabaseUnavailable | Self::TooManyStreams => Some(RETRY_SECONDS),
             Self::TooManyRequests(seconds) => Some(*seconds),
+            Self::Particular(problem) => {
+                let seconds = problem.fields.get(RETRY_FIELD)?.as_u64()?;
+                u32::try_from(seconds).ok()
+            }
             _ => None,
         }
     }
@@ -288,7 +302,7 @@ pub(crate) async fn everywhere(response: Response) -> Response {
 }
 
 /// An error with its causes, for the log.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
