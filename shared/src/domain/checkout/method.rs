@@ -179,7 +179,12 @@ impl PayMethod {
             Self::Gopay | Self::Qris | Self::Shopeepay => MINUTES,
             Self::BankTransfer(_) | Self::Echannel | Self::Cstore(_) => DAY,
         };
-        usual.min(left)
+        let life = usual.min(left);
+        match self {
+            // A page's time is told in minutes.
+            Self::Snap => Duration::minutes(life.whole_minutes().max(1)),
+            _ => life,
+        }
     }
 
     /// What the customer pays with is told by the charge only: the status API does not repeat it.
@@ -260,7 +265,8 @@ mod tests {
     fn no_payment_outlives_its_order() {
         for method in all() {
             let short = Duration::seconds(61);
-            assert_eq!(method.life(short), short);
+            let expected = if method == PayMethod::Snap { 60 } else { 61 };
+            assert_eq!(method.life(short), Duration::seconds(expected));
             assert!(method.life(Duration::days(30)) <= Duration::days(7));
         }
     }

@@ -33,6 +33,8 @@ pub struct OrderToPay {
 pub enum Life {
     /// As it is.
     Open,
+    /// With new time: it is open, and almost over.
+    Extended,
     /// With new time, and with everything reserved for it again.
     Renewed,
 }
@@ -77,8 +79,13 @@ pub fn payable(order: &OrderToPay) -> Result<Life, NotPayable> {
     if order.is_free {
         return Err(NotPayable::NothingToPay);
     }
-    let anew = order.status.is_closed() || order.released || order.left < MIN_LEFT;
-    Ok(if anew { Life::Renewed } else { Life::Open })
+    Ok(if order.status.is_closed() || order.released {
+        Life::Renewed
+    } else if order.left < MIN_LEFT {
+        Life::Extended
+    } else {
+        Life::Open
+    })
 }
 
 /// What matters of a session the order has.
@@ -122,7 +129,9 @@ pub enum Target {
 }
 
 /// What a wish to pay by `method` comes to for an order with these sessions, newest first. With
-/// [`Life::Renewed`] no session is used again: its time was the order's.
+/// [`Life::Renewed`] no session is used again: what it was to pay for was given back. With
+/// [`Life::Extended`] one is that the customer may be paying right now, but none is made: its time
+/// was the order's.
 pub fn plan(sessions: &[OpenSession], method: PayMethod, life: Life) -> Plan {
     let open: Vec<usize> = (0..sessions.len())
         .filter(|place| is_open(&sessions[*place], *place == 0))
@@ -132,7 +141,12 @@ pub fn plan(sessions: &[OpenSession], method: PayMethod, life: Life) -> Plan {
     }
     let fits = |place: &&usize| {
         let session = &sessions[**place];
-        life == Life::Open && !session.over && session.method == Some(method)
+        let timely = match life {
+            Life::Open => true,
+            Life::Extended => session.answered,
+            Life::Renewed => false,
+        };
+        timely && !session.over && session.method == Some(method)
     };
     let target = match open.iter().find(fits) {
         Some(place) if sessions[*place].answered => Target::Reuse(*place),

@@ -81,6 +81,15 @@ fn another_method_bank_or_time_closes_it_and_opens_a_new_one() {
 }
 
 #[test]
+fn at_the_end_of_the_order_what_the_customer_has_in_hand_stays_good() {
+    let pending = session(TransactionState::Pending, BCA);
+    let found = plan(&[pending], BCA, Life::Extended);
+    assert_eq!(found, go(Target::Reuse(0), &[]));
+    let made = [unanswered(pending)];
+    assert_eq!(plan(&made, BCA, Life::Extended), go(Target::New, &[0]));
+}
+
+#[test]
 fn a_page_stays_open_after_a_deny_inside_it_while_it_is_the_newest() {
     let denied = session(TransactionState::Deny, PayMethod::Snap);
     let page = [denied];
@@ -189,7 +198,7 @@ fn an_open_order_without_hold_or_time_is_renewed_and_a_past_event_is_refused() {
                 left: MIN_LEFT - Duration::SECOND,
                 ..pending
             },
-            Ok(Life::Renewed),
+            Ok(Life::Extended),
         ),
         (
             OrderToPay {
