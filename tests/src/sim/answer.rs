@@ -90,7 +90,8 @@ impl Answer {
 
     /// Whether an idempotency key stores it.
     pub(crate) fn is_success(&self) -> bool {
-        let Answer::Json(200..=299, body) = self else {
+        // 202 says that there is no answer yet.
+        let Answer::Json(200 | 201, body) = self else {
             return false;
         };
         let code = body["status_code"].as_str();
