@@ -29,13 +29,15 @@ mod tickets;
 
 mod counter;
 
+mod payments;
+
 mod admin;
 
 mod events;
 
-mod body;
 mod backfill;
 
+mod body;
 mod code;
 mod paging;
 mod reading;

@@ -23,7 +23,7 @@ use crate::cors::Origins;
 use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::Role;
-use crate::{admin, backfill, catalog, cors, counter, events, openapi, orders, shop, tickets};
+use crate::{admin, backfill, catalog, cors, counter, events, openapi, orders, payments, shop, tickets};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -57,6 +57,7 @@ pub(crate) fn admin(app: App, door: &Door) -> Router {
 fn shop_routes() -> OpenApiRouter<App> {
     shop::routes()
         .merge(orders::routes())
+        .merge(payments::routes())
         .merge(catalog::shop_routes())
         .merge(tickets::shop_routes())
         .merge(events::shop_routes())
