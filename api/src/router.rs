@@ -23,7 +23,9 @@ use crate::cors::Origins;
 use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::Role;
-use crate::{admin, backfill, catalog, cors, counter, events, openapi, orders, payments, shop, tickets};
+use crate::{
+    admin, backfill, catalog, cors, counter, events, openapi, orders, payments, shop, tickets,
+};
 
 /// Orders of a hundred lines have less than a tenth of it.
 const BODY_LIMIT: usize = 64 * 1024;

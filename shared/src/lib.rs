@@ -14,9 +14,9 @@ pub mod apply;
 pub mod catalog;
 #[cfg(feature = "store")]
 pub mod dead_letters;
+pub mod notices;
 #[cfg(feature = "store")]
 pub mod orders;
-pub mod notices;
 #[cfg(feature = "store")]
 pub mod store;
 

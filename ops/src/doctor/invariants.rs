@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::apply::audit;
 use shared::store::doctor::Broken;
-use shared::store::{Store, StoreError};
+use shared::store::{Store, StoreError, Txn};
 
 use super::finding::Findings;
 use crate::print;
@@ -60,20 +60,7 @@ pub(super) async fn look(
         "look at the payment in the Midtrans dashboard, then set payments.order_id to its order",
         &store.doctor_wrong_links_in_txn(&mut txn).await?,
     );
-    add(
-        findings,
-        "slot_counters_off",
-        "slots do not have the sums of their orders",
-        COUNT_AGAIN,
-        &store.doctor_slots_in_txn(&mut txn).await?,
-    );
-    add(
-        findings,
-        "stock_counters_off",
-        "variants do not have the sums of their orders",
-        COUNT_AGAIN,
-        &store.doctor_variants_in_txn(&mut txn).await?,
-    );
+    counters(store, &mut txn, findings).await?;
     let waiting = store
         .doctor_unconfirmed_in_txn(&mut txn, unconfirmed_after.as_secs_f64())
         .await?;
@@ -90,6 +77,24 @@ pub(super) async fn look(
             &waiting.examples,
         );
     }
+    Ok(())
+}
+
+async fn counters(store: &Store, txn: &mut Txn, findings: &mut Findings) -> Result<(), StoreError> {
+    add(
+        findings,
+        "slot_counters_off",
+        "slots do not have the sums of their orders",
+        COUNT_AGAIN,
+        &store.doctor_slots_in_txn(txn).await?,
+    );
+    add(
+        findings,
+        "stock_counters_off",
+        "variants do not have the sums of their orders",
+        COUNT_AGAIN,
+        &store.doctor_variants_in_txn(txn).await?,
+    );
     Ok(())
 }
 

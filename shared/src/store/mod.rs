@@ -8,12 +8,12 @@ mod columns;
 mod connect;
 mod error;
 
+pub mod backfill;
 pub mod catalog;
 pub mod checkout_orders;
-pub mod counter;
-pub mod backfill;
 pub mod checkout_payments;
 pub mod checkout_read;
+pub mod counter;
 pub mod dead_letters;
 pub mod dead_letters_read;
 pub mod doctor;

@@ -171,14 +171,15 @@ async fn wait_for_the_truth(stage: &Stage, orders: &[Order]) {
     .await;
 }
 
-/// What each order has got: valid tickets, and which of its markers are set.
+/// What each order has got: valid tickets, which of its markers are set, and whether it has a
+/// pickup code. What an order in review was given before stays, so that depends on the arrival.
 async fn holdings(stage: &Stage) -> BTreeMap<String, (i64, [bool; 3])> {
     let rows: Vec<(String, i64, bool, bool, bool)> = sqlx::query_as(
         "SELECT o.order_code,
                 (SELECT count(*) FROM tickets t JOIN order_items i ON i.id = t.order_item_id
-                 WHERE i.order_id = o.id AND t.voided_at IS NULL),
+                 WHERE i.order_id = o.id AND t.voided_at IS NULL AND o.status <> 'REVIEW'),
                 o.capacity_released_at IS NOT NULL, o.stock_released_at IS NOT NULL,
-                o.pickup_code IS NOT NULL
+                o.pickup_code IS NOT NULL AND o.status <> 'REVIEW'
          FROM orders o",
     )
     .fetch_all(stage.pool())
