@@ -1,24 +1,23 @@
 //! The role of `lunas.jobs`: asking the status API, looking for orders again.
 //!
-//! A job is a small JSON body under the routing key `job.<name>`. What it finds out goes through
-//! the one path like everything else; a gateway that is away puts the job off and blames nobody.
+//! What a job ([`Job`]) finds out goes through the one path like everything else; a gateway that is
+//! away puts it off and blames nobody.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
-use serde::{Deserialize, Serialize};
 use shared::apply::{Input, Item};
 use shared::broker::topology::{self, DelayLevel};
 use shared::broker::{Delivery, Destination, Envelope};
-use shared::domain::outcome::{Class, Classify, DeadReason, Failure};
+use shared::domain::outcome::{Class, Classify as _, Failure};
 use shared::domain::{Source, StatusAnswer};
 use shared::midtrans::{Gateway, GatewayError};
 use time::OffsetDateTime;
 
 use crate::batch::{Applier, GiveBack};
+use crate::job::{ConfirmJob, Job};
 use crate::lane::Role;
 use crate::notices::{self, AskJob};
 use crate::settle::{Settler, Stopping};
@@ -26,122 +25,6 @@ use crate::webhooks::{check_envelope, finish};
 
 /// Questions to the gateway side by side; its budget is kept by the client.
 const QUESTIONS: usize = 16;
-/// Delays between two looks for the order of a session; after the last one the reconciler has it.
-const LINK_DELAYS: [DelayLevel; 4] = [
-    DelayLevel::Ms500,
-    DelayLevel::S2,
-    DelayLevel::S10,
-    DelayLevel::M1,
-];
-
-/// A job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Job {
-    /// Look for the order of a session again.
-    Link(LinkJob),
-    /// Ask the status API about a transaction.
-    Confirm(ConfirmJob),
-    /// Ask the status API about the transaction of a notice.
-    Ask(AskJob),
-}
-
-/// Look for the order of a session again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkJob {
-    /// The session.
-    pub session_id: String,
-    /// Looks so far.
-    pub tries: usize,
-}
-
-/// Ask the status API about a transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfirmJob {
-    /// The session.
-    pub session_id: String,
-    /// The transaction.
-    pub transaction_id: String,
-    /// Whose key signs the question.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merchant_id: Option<String>,
-    /// How often the answer was "no such transaction".
-    #[serde(default)]
-    pub asked: u32,
-}
-
-/// Why a message is no job.
-#[derive(Debug, thiserror::Error)]
-pub enum NoJob {
-    /// A name that this release does not know.
-    #[error("there is no job under the routing key {0}")]
-    Unknown(String),
-    /// Not the body of that job.
-    #[error("the body of the job cannot be read")]
-    Undecodable(#[source] serde_json::Error),
-}
-
-impl Classify for NoJob {
-    fn classify(&self) -> Class {
-        match self {
-            // A newer release may be rolling out: another worker may know it.
-            Self::Unknown(_) => Class::Retry,
-            Self::Undecodable(_) => Class::Dead(DeadReason::UndecodableBody),
-        }
-    }
-}
-
-impl Job {
-    /// Name of [`Job::Link`].
-    pub const LINK: &str = "link";
-    /// Name of [`Job::Confirm`].
-    pub const CONFIRM: &str = "confirm";
-    /// Name of [`Job::Ask`].
-    pub const ASK: &str = "ask";
-
-    /// What follows the prefix in its routing key.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Link(_) => Self::LINK,
-            Self::Confirm(_) => Self::CONFIRM,
-            Self::Ask(_) => Self::ASK,
-        }
-    }
-
-    /// The body as it travels.
-    pub fn body(&self) -> Bytes {
-        let written = match self {
-            Self::Link(job) => serde_json::to_vec(job),
-            Self::Confirm(job) => serde_json::to_vec(job),
-            Self::Ask(job) => serde_json::to_vec(job),
-        };
-        // Texts and numbers only: there is nothing that serde_json could refuse.
-        written.unwrap_or_default().into()
-    }
-
-    fn read(delivery: &Delivery) -> Result<Self, NoJob> {
-        let name = delivery.routing_key.strip_prefix(topology::JOB_KEY_PREFIX);
-        let body = &delivery.body;
-        match name {
-            Some(Self::LINK) => serde_json::from_slice(body).map(Self::Link),
-            Some(Self::CONFIRM) => serde_json::from_slice(body).map(Self::Confirm),
-            Some(Self::ASK) => serde_json::from_slice(body).map(Self::Ask),
-            Some(_) | None => return Err(NoJob::Unknown(delivery.routing_key.clone())),
-        }
-        .map_err(NoJob::Undecodable)
-    }
-}
-
-impl LinkJob {
-    /// The delay queue that the next look waits in.
-    pub fn next_destination(&self) -> Destination<'static> {
-        let level = LINK_DELAYS
-            .get(self.tries)
-            .copied()
-            .unwrap_or(DelayLevel::M1);
-        Destination::Retry(level, "job.link")
-    }
-}
-
 /// When a transaction that the gateway does not know is asked for again, and how often.
 #[derive(Debug, Clone, Copy)]
 pub struct ConfirmRetries {
@@ -294,7 +177,7 @@ impl Jobs {
             return Ok(());
         };
         job.tries += 1;
-        if job.tries >= LINK_DELAYS.len() {
+        if job.is_over() {
             return Ok(());
         }
         let to = job.next_destination();
@@ -401,21 +284,5 @@ mod tests {
         let levels = [119, 60, 59, 3, 1].map(|s| level_within(Duration::from_secs(s)));
         use DelayLevel::{M1, Ms500, S2, S10};
         assert_eq!(levels, [M1, M1, S10, S2, Ms500]);
-    }
-
-    #[test]
-    fn looks_for_an_order_grow_apart_and_end() {
-        let job = |tries| LinkJob {
-            session_id: "LNS-1".to_owned(),
-            tries,
-        };
-        assert_eq!(
-            job(0).next_destination(),
-            Destination::Retry(DelayLevel::Ms500, "job.link")
-        );
-        assert_eq!(
-            job(3).next_destination(),
-            Destination::Retry(DelayLevel::M1, "job.link")
-        );
     }
 }

@@ -15,6 +15,8 @@ pub mod webhooks;
 
 pub mod notices;
 
+pub mod job;
+
 pub mod jobs;
 
 pub mod dead_letters;

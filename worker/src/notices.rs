@@ -19,7 +19,7 @@ use shared::store::StoreError;
 use shared::telemetry::metrics;
 
 use crate::batch::{Applier, GiveBack, unless_silent};
-use crate::jobs::Job;
+use crate::job::Job;
 use crate::settle::{Settler, Stopping, own_headers};
 use crate::webhooks::check_envelope;
 

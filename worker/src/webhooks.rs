@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tracing::Span;
 
 use crate::batch::{Applier, GiveBack};
-use crate::jobs::{ConfirmJob, Job, LinkJob};
+use crate::job::{ConfirmJob, Job, LinkJob};
 use crate::lane::Role;
 use crate::notices::{self, Message};
 use crate::settle::{Settler, Stopping, own_headers};
