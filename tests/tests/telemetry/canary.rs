@@ -50,7 +50,11 @@ async fn no_secret_and_no_customer_ever_surfaces_in_a_log() {
     ];
     for path in logs {
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.lines().count() > 20, "{} says nothing", path.display());
+        assert!(
+            text.contains(" TRACE "),
+            "{} says too little",
+            path.display()
+        );
         read.push((path.display().to_string(), text));
     }
     for (place, text) in read {
