@@ -97,6 +97,7 @@ async fn buyer(
     while let Some((number, since)) = pace.next().await {
         let order = json!({
             "user_id": format!("user-{number}"),
+            "idempotency_key": format!("{:032x}", rand::random::<u128>()),
             "items": [{"kind": "ticket", "slot_id": format!("slot-{}", slot(number)), "quantity": 1}],
         });
         let answer = client
