@@ -66,7 +66,7 @@ async fn the_shop_of_curl_sells_two_tickets_and_a_shirt() {
 /// The first block of shell under a heading of the README.
 fn block_under(heading: &str) -> String {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
+    let readme = std::fs::read_to_string(readme).expect("there is a README");
     let section = readme.split_once(heading);
     let (_, section) = section.unwrap_or_else(|| panic!("no heading {heading:?}"));
     let section = section.split("\n## ").next().unwrap_or_default();

@@ -69,6 +69,7 @@ async fn run(flags: Flags) -> anyhow::Result<bool> {
         database_url: flags.database_url,
         amqp_url: flags.amqp_url,
         orders: flags.orders,
+        patience: play::PATIENCE,
     })
     .await?;
     let mut out = std::io::stdout();

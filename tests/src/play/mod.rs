@@ -38,8 +38,9 @@ pub use report::{Line, Report};
 use scene::Scene;
 use story::{STORIES, Story};
 
-/// How long an order may take to its end. Generous: it only costs time when something is wrong.
-const END_BOUND: Duration = Duration::from_secs(60);
+/// How long an order may take to its end, usually. Generous: it only costs time when something is
+/// wrong.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the steps of a story may take together; longer than one wait in it, which has more to
 /// say about what is missing.
@@ -66,6 +67,8 @@ pub struct Settings {
     pub amqp_url: String,
     /// Orders per story.
     pub orders: u32,
+    /// How long each wait may last: [`PATIENCE`], unless it is known that something is wrong.
+    pub patience: Duration,
 }
 
 /// Plays every story and reports how each order ended.
@@ -104,7 +107,7 @@ async fn one<'a>(
     let trouble = match acted {
         Err(_) => Some(format!("the story took longer than {STORY_BOUND:?}")),
         Ok(Err(error)) => Some(format!("{error:#}")),
-        Ok(Ok(())) => order.wait_for_its_end(END_BOUND).await.err(),
+        Ok(Ok(())) => order.wait_for_its_end().await.err(),
     };
     (order, trouble)
 }
@@ -128,7 +131,7 @@ async fn settle(
         .collect();
     let mut last = Books::read(scene, &sessions, &direct).await?;
     // What was seen last tells more than the wait's own words.
-    let _ = try_wait_for(END_BOUND, async || {
+    let _ = try_wait_for(scene.patience, async || {
         last = Books::read(scene, &sessions, &direct)
             .await
             .map_err(|error| format!("{error:#}"))?;

@@ -1,5 +1,7 @@
 //! Everything the player talks to, opened once and shared by all orders.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use rand::Rng as _;
 use serde_json::Value;
@@ -26,6 +28,7 @@ pub(super) struct Scene {
     pub(super) http: reqwest::Client,
     pub(super) ingest: String,
     pub(super) broker: lapin::Connection,
+    pub(super) patience: Duration,
     /// When the player began, by the database's clock.
     pub(super) began: OffsetDateTime,
     /// A word of this run, so that runs on one database do not meet.
@@ -63,6 +66,7 @@ impl Scene {
             store,
             pool,
             http,
+            patience: settings.patience,
             began,
         })
     }

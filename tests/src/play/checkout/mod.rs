@@ -59,6 +59,8 @@ async fn one(visit: Visit<'_>) -> (Visited, Vec<String>) {
     };
     let mut notes = visit.notes();
     notes.bought.extend(broken_off.map(Bought::broken_off));
+    // Whose story it is comes first, however late its end was.
+    notes.bought.sort_by_key(|bought| !bought.whose.is_empty());
     let visited = Visited {
         story: story.title,
         slot: visit.slot(),

@@ -10,7 +10,6 @@ use super::front::{Front, Left, Reply};
 use super::story::Story;
 use super::tell::Bought;
 use crate::harness::try_wait_for;
-use crate::play::END_BOUND;
 use crate::play::scene::Scene;
 
 /// A story under way.
@@ -177,7 +176,7 @@ impl<'a> Visit<'a> {
 
     /// Waits for the order's status; the order.
     pub(super) async fn until(&self, code: &str, status: &str) -> anyhow::Result<Value> {
-        let waited = try_wait_for(END_BOUND, async || {
+        let waited = try_wait_for(self.scene.patience, async || {
             let order = self
                 .read(code)
                 .await
