@@ -42,6 +42,8 @@ start_fleet() {
   export INGEST_ADDR="${INGEST_URL#http://}" API_ADDR="${API_URL#http://}" ADMIN_ADDR="${ADMIN_URL#http://}"
   export API_TOKENS="play:shop:$(digest "$SHOP_TOKEN"),operator:operator:$(digest "$OPERATOR_TOKEN")"
   export LUNAS_SHOP_TOKEN="$SHOP_TOKEN" LUNAS_OPERATOR_TOKEN="$OPERATOR_TOKEN"
+  # All orders are played at once, and the simulator has no limit.
+  export MIDTRANS_RPS="${MIDTRANS_RPS:-500}"
   export LOG_FORMAT="${LOG_FORMAT:-text}"
 
   say "starting the simulator and the fleet"
@@ -93,6 +95,10 @@ show_places() {
   database       $DATABASE_URL
   broker         $AMQP_URL
   logs           ${folder#"$LUNAS_ROOT/"}/logs/
+
+  for the shop of README.md:
+  export SHOP=$API_URL ADMIN=$ADMIN_URL SIM=$SIM_URL
+  export TOKEN=$SHOP_TOKEN OPERATOR_TOKEN=$OPERATOR_TOKEN
 
   Ctrl-C stops everything.
 PLACES

@@ -87,7 +87,7 @@ run_step "$bin/lunas" topology declare >>"$folder/logs/prepare.log"
 start_fleet
 say "playing orders"
 run_step "$bin/lunas-play" --ingest "$INGEST_URL" --sim "$SIM_URL" --api "$API_URL" \
-  --database-url "$DATABASE_URL"
+  --admin "$ADMIN_URL" --database-url "$DATABASE_URL"
 
 [ "$once" = no ] || exit 0
 show_places

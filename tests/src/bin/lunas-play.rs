@@ -28,6 +28,12 @@ struct Flags {
     /// A token of role shop.
     #[arg(long, env = "LUNAS_SHOP_TOKEN", hide_env_values = true)]
     shop_token: Option<String>,
+    /// Base URL of the operators' API; without it the shop's stories are not played.
+    #[arg(long, requires = "operator_token", requires = "api")]
+    admin: Option<String>,
+    /// A token of role operator.
+    #[arg(long, env = "LUNAS_OPERATOR_TOKEN", hide_env_values = true)]
+    operator_token: Option<String>,
     /// The fleet's database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
@@ -59,9 +65,11 @@ async fn run(flags: Flags) -> anyhow::Result<bool> {
         sim: flags.sim,
         server_key: flags.server_key,
         api: flags.api.zip(flags.shop_token),
+        admin: flags.admin.zip(flags.operator_token),
         database_url: flags.database_url,
         amqp_url: flags.amqp_url,
         orders: flags.orders,
+        patience: play::PATIENCE,
     })
     .await?;
     let mut out = std::io::stdout();

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use shared::store::orders::NewOrder;
 use time::OffsetDateTime;
 
+use super::books;
 use super::scene::Scene;
 use super::shop::Seen;
 use super::story::Story;
-use super::{END_BOUND, books};
 use crate::harness::{payment_status, try_wait_for, verdicts};
 use crate::sim::{SimClient, charge_body};
 
@@ -189,7 +189,7 @@ impl<'a> Order<'a> {
     }
 
     async fn wait(&self, what: &str, is_there: impl Fn(&Seen) -> bool) -> anyhow::Result<()> {
-        let waited = try_wait_for(END_BOUND, async || {
+        let waited = try_wait_for(self.scene.patience, async || {
             let seen = self.look().await.map_err(|error| format!("{error:#}"))?;
             is_there(&seen).then_some(()).ok_or(seen.to_string())
         });
@@ -200,7 +200,7 @@ impl<'a> Order<'a> {
 
     /// Waits until the payment is stored although no order is there.
     pub(super) async fn wait_for_orphan(&self, status: &str) -> anyhow::Result<()> {
-        let waited = try_wait_for(END_BOUND, async || {
+        let waited = try_wait_for(self.scene.patience, async || {
             let stored = payment_status(&self.scene.pool, &self.code).await;
             match stored.as_deref() == Some(status) {
                 true => Ok(()),
@@ -215,7 +215,7 @@ impl<'a> Order<'a> {
     /// Waits until a notification of the session is recorded.
     pub(super) async fn wait_for_record(&self) -> anyhow::Result<()> {
         let session = self.session();
-        let waited = try_wait_for(END_BOUND, async || {
+        let waited = try_wait_for(self.scene.patience, async || {
             !verdicts(&self.scene.pool, &session).await.is_empty()
         });
         let waited = waited.await;
@@ -224,7 +224,7 @@ impl<'a> Order<'a> {
 
     /// Waits for an attempt of the simulator to notify: its status and what followed.
     pub(super) async fn wait_for_attempt(&self, status: &str, verdict: &str) -> anyhow::Result<()> {
-        let waited = try_wait_for(END_BOUND, async || {
+        let waited = try_wait_for(self.scene.patience, async || {
             let attempts = self.scene.attempts_of(&self.code).await;
             let attempts = attempts.map_err(|error| format!("{error:#}"))?;
             let there = attempts.iter().any(|attempt| {
@@ -238,8 +238,8 @@ impl<'a> Order<'a> {
     }
 
     /// Waits for the end that the story must have.
-    pub(super) async fn wait_for_its_end(&self, bound: Duration) -> Result<(), String> {
-        try_wait_for(bound, async || {
+    pub(super) async fn wait_for_its_end(&self) -> Result<(), String> {
+        try_wait_for(self.scene.patience, async || {
             let seen = self.look().await.map_err(|error| format!("{error:#}"))?;
             self.story.has_ended(&seen)
         })

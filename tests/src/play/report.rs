@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::books::Books;
+use super::checkout::{self, Visited};
 use super::shop::Seen;
 use super::table::{Align, Paint, Table};
 
@@ -30,6 +31,8 @@ pub struct Line {
 pub struct Report {
     /// One line per order.
     pub lines: Vec<Line>,
+    /// One for each story of the shop; none without an api.
+    pub shop: Vec<Visited>,
     /// The loss ledger of the run.
     pub books: Books,
     /// Broken invariants.
@@ -37,9 +40,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every order ended as it should, the ledger closes and every invariant holds.
+    /// Whether every order ended and left what it should, the ledger closes and every invariant holds.
     pub fn is_good(&self) -> bool {
         self.lines.iter().all(|line| line.wrong.is_none())
+            && self.shop.iter().all(Visited::is_good)
             && self.books.balance().is_ok()
             && self.broken.is_empty()
     }
@@ -54,19 +58,22 @@ impl Report {
                 let _ = writeln!(text, "{}", paint.bad(&about));
             }
         }
+        if !self.shop.is_empty() {
+            text.push('\n');
+            text.push_str(&checkout::text(&self.shop, paint));
+        }
         text.push('\n');
         text.push_str(&self.totals(paint));
         text
     }
 
     fn table(&self, paint: Paint) -> String {
-        let mut table = Table::new(&[
+        let mut table = Table::new([
             ("ORDER", Align::Left),
             ("STORY", Align::Left),
             ("WHAT HAPPENED", Align::Left),
             ("HOW IT ENDED", Align::Left),
             ("STORED", Align::Right),
-            ("", Align::Left),
         ]);
         for line in &self.lines {
             let ended = match line.account.test {
@@ -92,6 +99,12 @@ impl Report {
         let orders = format!("{good} of {all} ended as they should");
         let dead = self.books.dead;
         let mut totals = vec![("orders", paint.judged(&orders, good == all))];
+        if !self.shop.is_empty() {
+            let good = self.shop.iter().filter(|visit| visit.is_good()).count();
+            let all = self.shop.len();
+            let stories = format!("{good} of {all} stories left behind what they should");
+            totals.push(("the shop", paint.judged(&stories, good == all)));
+        }
         totals.extend(self.lags().map(|words| ("stored in", words)));
         totals.extend(self.ledger(paint));
         totals.push(("dead letters", paint.judged(&dead.to_string(), dead == 0)));

@@ -1,5 +1,7 @@
 //! Everything the player talks to, opened once and shared by all orders.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use rand::Rng as _;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use shared::store::{ConnectOptions, Store};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use super::checkout::Front;
 use super::shop::Shop;
 use super::{Settings, books};
 use crate::sim::SimClient;
@@ -18,11 +21,14 @@ const CODE_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 pub(super) struct Scene {
     pub(super) sim: SimClient,
     pub(super) shop: Shop,
+    /// Where customers order, if an api runs.
+    pub(super) front: Option<Front>,
     pub(super) store: Store,
     pub(super) pool: PgPool,
     pub(super) http: reqwest::Client,
     pub(super) ingest: String,
     pub(super) broker: lapin::Connection,
+    pub(super) patience: Duration,
     /// When the player began, by the database's clock.
     pub(super) began: OffsetDateTime,
     /// A word of this run, so that runs on one database do not meet.
@@ -50,6 +56,8 @@ impl Scene {
             char::from(CODE_LETTERS[random.random_range(..CODE_LETTERS.len())])
         });
         Ok(Self {
+            front: (settings.api.clone().zip(settings.admin.clone()))
+                .map(|(shop, admin)| Front::new(http.clone(), shop, admin)),
             shop: Shop::open(http.clone(), settings.api.clone(), store.clone()),
             run: letters.take(5).collect(),
             ingest: settings.ingest.trim_end_matches('/').to_owned(),
@@ -58,6 +66,7 @@ impl Scene {
             store,
             pool,
             http,
+            patience: settings.patience,
             began,
         })
     }
@@ -65,8 +74,13 @@ impl Scene {
     /// The code of a story's `nth` order. It ends in letter and number: with a number alone it
     /// would read as the second session of another order.
     pub(super) fn code(&self, story: usize, nth: u32) -> String {
+        format!("LNS-{}{nth}", self.mark(story))
+    }
+
+    /// What tells the names in a story from those in others, and in other runs.
+    pub(super) fn mark(&self, story: usize) -> String {
         let letter = char::from(CODE_LETTERS[8 + story % 23]);
-        format!("LNS-{}-{letter}{nth}", self.run)
+        format!("{}-{letter}", self.run)
     }
 
     /// The simulator's log about one session.

@@ -46,28 +46,28 @@ impl Paint {
     }
 }
 
-/// Rows of five cells and a verdict.
-pub(super) struct Table {
-    heads: [(&'static str, Align); 6],
-    rows: Vec<([String; 5], (&'static str, bool))>,
+/// Rows of so many cells and a verdict.
+pub(super) struct Table<const N: usize> {
+    heads: [(&'static str, Align); N],
+    rows: Vec<([String; N], (&'static str, bool))>,
 }
 
-impl Table {
-    pub(super) fn new(heads: &[(&'static str, Align); 6]) -> Self {
+impl<const N: usize> Table<N> {
+    pub(super) fn new(heads: [(&'static str, Align); N]) -> Self {
         Self {
-            heads: *heads,
+            heads,
             rows: Vec::new(),
         }
     }
 
-    pub(super) fn push(&mut self, cells: [String; 5], verdict: (&'static str, bool)) {
+    pub(super) fn push(&mut self, cells: [String; N], verdict: (&'static str, bool)) {
         self.rows.push((cells, verdict));
     }
 
     /// The table; each line ends in a newline and never in a space.
     pub(super) fn text(&self, paint: Paint) -> String {
-        let widths: Vec<usize> = (0..5).map(|column| self.width(column)).collect();
-        let line = |cells: [&str; 5]| -> String {
+        let widths: Vec<usize> = (0..N).map(|column| self.width(column)).collect();
+        let line = |cells: [&str; N]| -> String {
             let padded = cells.iter().zip(&widths).zip(&self.heads);
             let padded = padded.map(|((cell, width), (_, align))| match align {
                 Align::Left => format!("{cell:<width$}"),
@@ -76,7 +76,7 @@ impl Table {
             padded.collect::<Vec<_>>().join("  ")
         };
         let heads = std::array::from_fn(|column| self.heads[column].0);
-        let mut text = format!("{}\n", paint.head(&line(heads)));
+        let mut text = format!("{}\n", paint.head(line(heads).trim_end()));
         for (cells, (word, good)) in &self.rows {
             let cells = std::array::from_fn(|column| cells[column].as_str());
             text.push_str(&format!("{}  {}\n", line(cells), paint.judged(word, *good)));
@@ -100,13 +100,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new(&[
+        let mut table = Table::new([
             ("A", Align::Left),
             ("B", Align::Right),
             ("C", Align::Left),
             ("D", Align::Left),
             ("E", Align::Left),
-            ("", Align::Left),
         ]);
         table.push(
             ["long", "1", "c", "d", "e"].map(str::to_owned),
