@@ -135,6 +135,9 @@ impl Lab {
             ("API_ADDR", addr.to_string()),
             ("ADMIN_ADDR", super::process::free_addr()?.to_string()),
             ("API_TOKENS", format!("bench:shop:{token}")),
+            // One token buys for everybody here.
+            ("API_RPS", "100000".to_owned()),
+            ("API_BURST", "100000".to_owned()),
             ("DATABASE_URL", self.url(database)),
             ("MIDTRANS_SERVER_KEY", SERVER_KEY.to_owned()),
         ];
