@@ -120,6 +120,7 @@ impl Api {
         let options = ConnectOptions {
             application_name: "lunas-api",
             max_connections: CONNECTIONS,
+            by_key: true,
         };
         let store = Store::connect_lazy(settings.database.database_url.expose(), options)
             .map_err(StartError::Database)?;

@@ -19,6 +19,7 @@ pub(crate) fn store(settings: &DatabaseSettings) -> anyhow::Result<Store> {
     let options = ConnectOptions {
         application_name: NAME,
         max_connections: 4,
+        by_key: false,
     };
     Store::connect_lazy(settings.database_url.expose(), options)
         .map_err(|error| wrong_use(format!("DATABASE_URL: {error}")))

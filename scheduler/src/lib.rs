@@ -62,6 +62,7 @@ impl Scheduler {
         let options = ConnectOptions {
             application_name: "lunas-scheduler",
             max_connections: CONNECTIONS,
+            by_key: false,
         };
         let store = Store::connect_lazy(settings.database.database_url.expose(), options)
             .map_err(StartError::Database)?;

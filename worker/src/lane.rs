@@ -84,9 +84,9 @@ impl<R: Role> Lane<R> {
             () = self.stop.cancelled() => return ControlFlow::Break(None),
         };
         let max = self.options.batch_max;
-        // No more than a batch: what a worker holds when it dies counts as delivered once more, and
-        // while this lane is busy the others have the next messages.
-        let prefetch = u16::try_from(max).unwrap_or(u16::MAX);
+        // Half of the next batch is here when the present one is committed. Not more: what a worker
+        // holds when it dies counts as delivered once more.
+        let prefetch = u16::try_from(max + max / 2).unwrap_or(u16::MAX);
         let mut consumer = self.connection.subscribe(self.options.queue, prefetch);
         let mut all_acked = true;
         loop {

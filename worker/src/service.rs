@@ -48,6 +48,7 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
     let options = ConnectOptions {
         application_name: "lunas-worker",
         max_connections: DATABASE_CONNECTIONS,
+        by_key: true,
     };
     let store = Store::connect_lazy(settings.database.database_url.expose(), options)
         .context("DATABASE_URL is not usable")?;

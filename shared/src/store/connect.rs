@@ -26,6 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that answered so shortly ago is taken without being asked again.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// A scan is the last resort, and nothing is worth compiling.
+const BY_KEY: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
 /// How a process connects.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectOptions {
@@ -33,6 +36,9 @@ pub struct ConnectOptions {
     pub application_name: &'static str,
     /// The most connections the pool opens.
     pub max_connections: u32,
+    /// Its statements look rows up by key. A plan that was made while a table was nearly empty
+    /// would otherwise go on scanning it, for as long as the connection keeps the plan.
+    pub by_key: bool,
 }
 
 /// Why `DATABASE_URL` is not usable. Never contains the URL, which may hold a password.
@@ -50,11 +56,16 @@ impl Store {
         let hosts = hosts(url)?
             .into_iter()
             .map(|host| {
-                host.application_name(options.application_name).options([
+                let host = host.application_name(options.application_name).options([
                     ("statement_timeout", STATEMENT_TIMEOUT),
                     ("lock_timeout", LOCK_TIMEOUT),
                     ("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-                ])
+                ]);
+                if options.by_key {
+                    host.options(BY_KEY)
+                } else {
+                    host
+                }
             })
             .collect::<Vec<_>>();
         let first = hosts.first().cloned().ok_or(DatabaseUrlError::NotAUrl)?;

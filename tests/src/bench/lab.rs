@@ -100,6 +100,7 @@ impl Lab {
         let options = ConnectOptions {
             application_name: "lunas-bench",
             max_connections: connections,
+            by_key: true,
         };
         Ok(Store::connect_lazy(&self.url(database), options)?)
     }

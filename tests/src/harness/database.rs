@@ -91,6 +91,7 @@ impl TestDatabase {
         let options = ConnectOptions {
             application_name: "lunas-tests",
             max_connections: 4,
+            by_key: false,
         };
         Store::connect_lazy(&self.url, options).expect("the store takes the test's address")
     }
@@ -150,6 +151,7 @@ async fn migrate(url: &str) {
     let options = ConnectOptions {
         application_name: "lunas-tests",
         max_connections: 1,
+        by_key: false,
     };
     let store = Store::connect_lazy(url, options).expect("the store takes the template's address");
     store

@@ -40,6 +40,7 @@ impl Scene {
         let options = ConnectOptions {
             application_name: "lunas-play",
             max_connections: 8,
+            by_key: false,
         };
         let store = Store::connect_lazy(&settings.database_url, options)?;
         let pool = sqlx::postgres::PgPoolOptions::new()

@@ -171,6 +171,7 @@ async fn while_the_database_is_away_nothing_is_kept_or_lost() {
     let options = ConnectOptions {
         application_name: "lunas-tests",
         max_connections: 1,
+        by_key: false,
     };
     let url = stage.database().url_by_way_of(proxy.addr());
     let store = Store::connect_lazy(&url, options).unwrap();
