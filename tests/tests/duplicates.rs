@@ -119,10 +119,19 @@ async fn copies_in_one_batch_are_one_event() {
         post_copies(&client, &payment.pending(), &url).await;
     }
     fleet.start(Kind::Worker, &[]).await;
-    let mut wanted = vec![("applied", 20); 10];
-    wanted.extend([("stale", 20); 10]);
-    until_deliveries(&stage, &wanted).await;
-    assert_eq!(effects(&stage).await, (10, 10, 10));
+    // Lanes overtake each other: a pending that comes to be applied first is not stale.
+    let counted = "SELECT count(*) FROM payment_webhook_events WHERE deliveries = 20";
+    wait_for("every delivery to be counted", BOUND, async || {
+        let counted: i64 = sqlx::query_scalar(counted)
+            .fetch_one(stage.pool())
+            .await
+            .unwrap();
+        if counted == 20 { Ok(()) } else { Err(counted) }
+    })
+    .await;
+    let (transactions, changes, paid) = effects(&stage).await;
+    assert_eq!((transactions, paid), (10, 10));
+    assert!((10..=20).contains(&changes), "{changes} changes");
     let batches = fleet.worker(0).metric("lunas_batch_messages_count", &[]);
     assert!(batches.await < 100.0, "they were hardly ever together");
     fleet.finish().await;
