@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use shared::store::Store;
-use shared::store::read::{OrphanView, SummaryView};
+use shared::store::read::OrphanView;
 use shared::store::read_timeline::{Position, TimelineItem};
+use shared::store::summary::SummaryView;
 use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +28,9 @@ problems!(ListProblems: Problem::BadRequest, paging::NO_CURSOR);
 problems!(TimelineProblems: Problem::BadRequest, paging::NO_CURSOR, Problem::OrderNotFound);
 
 /// How many there are of what.
+///
+/// What is open or wrong is counted whole, however old it is; what is finished is counted from
+/// `since` on: 24 hours, or from the beginning while there are fewer than 100,000 of it.
 #[utoipa::path(
     get,
     path = "/admin/summary",
@@ -39,12 +43,13 @@ problems!(TimelineProblems: Problem::BadRequest, paging::NO_CURSOR, Problem::Ord
             "notifications": {"applied": 1_665, "stale": 4},
             "orphans": 2,
             "dead_letters": {"dead": 1},
+            "since": "2026-03-13T02:12:41Z",
             "at": "2026-03-14T02:12:41Z"
         })),
     ),
 )]
 async fn summary(State(store): State<Store>) -> Result<Json<SummaryView>, Problem> {
-    reading(|| store.read_summary()).await.map(Json)
+    reading(|| store.summary_read()).await.map(Json)
 }
 
 /// What happened to an order, or to a payment without one, in the order of time.

@@ -10,6 +10,7 @@ use shared::orders::Gates;
 use shared::store::Store;
 
 use crate::events::Live;
+use crate::monitor::PendingSla;
 
 /// Shared by all handlers; clones are the same.
 #[derive(Clone)]
@@ -32,10 +33,18 @@ pub(crate) struct Rules {
     pub(crate) reconcile_after: Duration,
     /// What is confirmed before it is acted on.
     pub(crate) confirm_policy: ConfirmPolicy,
+    /// When a payment that waits is stuck.
+    pub(crate) pending_sla: PendingSla,
 }
 
 impl FromRef<App> for Store {
     fn from_ref(app: &App) -> Self {
         app.store.clone()
+    }
+}
+
+impl FromRef<App> for PendingSla {
+    fn from_ref(app: &App) -> Self {
+        app.rules.pending_sla
     }
 }

@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use shared::apply::ApplyError;
 use shared::apply::backfill::{BackfillItem, Cursor, Direction, Mending, page};
+use shared::domain::Source;
 use tokio::time::Instant;
 use tracing::{error, warn};
 use utoipa::{IntoParams, ToSchema};
@@ -119,7 +120,8 @@ async fn backfill(
     });
     let mending = (!asked.dry_run).then(|| Mending {
         policy: app.rules.confirm_policy,
-        actor: &caller.name,
+        source: Source::Backfill,
+        actor: Some(&caller.name),
     });
     let until = Instant::now() + PATIENCE;
     let mut items = Vec::new();

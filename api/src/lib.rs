@@ -37,6 +37,10 @@ mod events;
 
 mod backfill;
 
+mod monitor;
+
+mod alerts;
+
 mod body;
 mod code;
 mod paging;
@@ -65,6 +69,7 @@ use app::{App, Rules};
 use events::{Feed, Live, Streams};
 use guard::Door;
 use limits::Limits;
+use monitor::PendingSla;
 
 pub use cors::{Origins, OriginsError};
 pub use settings::Settings;
@@ -124,7 +129,8 @@ impl Api {
         };
         let store = Store::connect_lazy(settings.database.database_url.expose(), options)
             .map_err(StartError::Database)?;
-        let gateway = Gateway::new(&settings.gateway).map_err(StartError::Gateway)?;
+        let gateway =
+            Gateway::new(&settings.gateway, store.clone()).map_err(StartError::Gateway)?;
         let live = Live {
             feed: Feed::new(),
             streams: Streams::new(settings.api_streams),
@@ -138,8 +144,9 @@ impl Api {
             rules: Arc::new(Rules {
                 order_ttl: settings.order_ttl,
                 order_code_prefix: settings.order_code_prefix.clone(),
-                reconcile_after: settings.reconcile_after,
+                reconcile_after: settings.reconcile.reconcile_after,
                 confirm_policy: settings.confirm.confirm_policy,
+                pending_sla: PendingSla(settings.monitor.pending_sla),
             }),
             live,
         };

@@ -117,6 +117,39 @@ impl Cursor for (OffsetDateTime, i64) {
     }
 }
 
+/// An id: the place in lists that are in its order.
+impl Cursor for i64 {
+    fn start() -> Self {
+        0
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|id| *id >= 0)
+    }
+}
+
+/// The place in a list that begins with the newest; none is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Newest(pub(crate) Option<(OffsetDateTime, i64)>);
+
+impl Cursor for Newest {
+    fn start() -> Self {
+        Self(None)
+    }
+
+    fn to_text(&self) -> String {
+        self.0.map_or_else(String::new, |place| place.to_text())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Cursor::parse(text).map(|place| Self(Some(place)))
+    }
+}
+
 impl Cursor for Position {
     fn start() -> Self {
         Self::START
@@ -167,6 +200,9 @@ mod tests {
     fn a_cursor_leads_back_to_its_place() {
         let place = (at(), 42);
         assert_eq!(Cursor::parse(&place.to_text()), Some(place));
+        let newest = Newest(Some(place));
+        assert_eq!(Newest::parse(&newest.to_text()), Some(newest));
+        assert_eq!(i64::parse(&4_711.to_text()), Some(4_711));
         for key in [
             PositionKey::Notification(vec![7; 32]),
             PositionKey::Log(3),
@@ -191,6 +227,7 @@ mod tests {
         ] {
             assert_eq!(Position::parse(text), None, "{text}");
             assert_eq!(<(OffsetDateTime, i64)>::parse(text), None, "{text}");
+            assert_eq!(Newest::parse(text), None, "{text}");
         }
     }
 

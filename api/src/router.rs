@@ -24,7 +24,8 @@ use crate::guard::{self, Door, Gate};
 use crate::problem::{self, Problem};
 use crate::tokens::Role;
 use crate::{
-    admin, backfill, catalog, cors, counter, events, openapi, orders, payments, shop, tickets,
+    admin, alerts, backfill, catalog, cors, counter, events, monitor, openapi, orders, payments,
+    shop, tickets,
 };
 
 /// Orders of a hundred lines have less than a tenth of it.
@@ -69,6 +70,8 @@ fn viewer_routes() -> OpenApiRouter<App> {
     admin::viewer_routes()
         .merge(catalog::viewer_routes())
         .merge(events::viewer_routes())
+        .merge(monitor::viewer_routes())
+        .merge(alerts::viewer_routes())
 }
 
 fn operator_routes() -> OpenApiRouter<App> {
@@ -76,6 +79,8 @@ fn operator_routes() -> OpenApiRouter<App> {
         .merge(backfill::operator_routes())
         .merge(counter::operator_routes())
         .merge(tickets::operator_routes())
+        .merge(payments::operator_routes())
+        .merge(alerts::operator_routes())
 }
 
 fn behind(mut routes: OpenApiRouter<App>, door: &Door, needed: Role) -> OpenApiRouter<App> {

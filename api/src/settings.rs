@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use shared::config::{
-    ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings, TelemetrySettings,
-    parse_duration,
+    ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings, MonitorSettings,
+    ReconcileSettings, TelemetrySettings, parse_duration,
 };
 
 use crate::cors::Origins;
@@ -61,10 +61,12 @@ pub struct Settings {
     #[arg(long, env = "ORDER_CODE_PREFIX", value_name = "TEXT", default_value = "LNS",
           value_parser = order_code_prefix)]
     pub order_code_prefix: String,
-    /// When the reconciler looks at a new payment first
-    #[arg(long, env = "RECONCILE_AFTER", value_name = "DURATION", default_value = "5m",
-          value_parser = parse_duration)]
-    pub reconcile_after: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reconcile: ReconcileSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub monitor: MonitorSettings,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub gateway: GatewaySettings,

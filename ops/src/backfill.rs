@@ -8,6 +8,7 @@ use serde_json::json;
 use shared::apply::ApplyError;
 use shared::apply::backfill::{BackfillItem, Cursor, Direction, Mending, Page, page};
 use shared::config::{ConfirmSettings, DatabaseSettings};
+use shared::domain::Source;
 use shared::store::Store;
 
 use crate::confirm::confirm;
@@ -72,7 +73,8 @@ pub(crate) async fn run(command: &Backfill, json: bool) -> anyhow::Result<Outcom
     confirm(&question(&found.items), command.yes)?;
     let mending = Mending {
         policy: command.confirm.confirm_policy,
-        actor,
+        source: Source::Backfill,
+        actor: Some(actor),
     };
     let mended = walk(&store, limit, Some(mending)).await?;
     store.close().await;

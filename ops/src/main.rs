@@ -16,6 +16,20 @@ mod catalog;
 
 mod backfill;
 
+mod jobs;
+
+mod sync;
+
+mod recover;
+
+mod payments;
+
+mod report;
+
+mod retention;
+
+mod alerts;
+
 mod confirm;
 mod connect;
 mod outcome;
@@ -55,5 +69,12 @@ async fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Order(command) => order::run(command, cli.json).await,
         Command::Catalog(command) => catalog::run(command, cli.json).await,
         Command::Backfill(command) => backfill::run(command, cli.json).await,
+        Command::Jobs(command) => jobs::run(command, cli.json).await,
+        Command::Sync(command) => sync::run(command, cli.json).await,
+        Command::Recover(command) => recover::run(command, cli.json).await,
+        Command::Payments(command) => payments::run(command, cli.json).await,
+        Command::Report(command) => report::run(command, cli.json).await,
+        Command::Retention(command) => retention::run(command, cli.json).await,
+        Command::Alerts(command) => alerts::run(command, cli.json).await,
     }
 }

@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shared::store::Store;
@@ -46,6 +47,9 @@ pub(crate) struct Candidate {
     store: Store,
     holder: String,
     stop: CancellationToken,
+    /// Set from the moment this process leads until it sees that another one does: while nobody
+    /// can lead, it tells who speaks for the fleet.
+    led_last: Arc<AtomicBool>,
 }
 
 /// The time during which a process leads.
@@ -57,11 +61,12 @@ pub(crate) struct Term {
 }
 
 impl Candidate {
-    pub(crate) fn new(store: Store, stop: CancellationToken) -> Self {
+    pub(crate) fn new(store: Store, stop: CancellationToken, led_last: Arc<AtomicBool>) -> Self {
         Self {
             store,
             holder: holder(),
             stop,
+            led_last,
         }
     }
 
@@ -75,6 +80,7 @@ impl Candidate {
         while let Some((lease, asked)) = self.wait_for_lease().await {
             info!(lease.token = lease.token(), "Leading");
             metrics::scheduler_leads(true);
+            self.led_last.store(true, Ordering::SeqCst);
             let term = Arc::new(Term {
                 lease: lease.clone(),
                 ending: self.stop.child_token(),
@@ -98,6 +104,7 @@ impl Candidate {
             let wait = match self.store.lease_acquire(LEASE, &self.holder, TERM).await {
                 Ok(Some(lease)) => return Some((lease, asked)),
                 Ok(None) => {
+                    self.led_last.store(false, Ordering::SeqCst);
                     backoff.reset();
                     ASK_EVERY
                 }

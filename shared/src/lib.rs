@@ -8,23 +8,31 @@ pub mod domain;
 
 pub mod broker;
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 #[cfg(feature = "store")]
 pub mod apply;
 #[cfg(feature = "store")]
 pub mod catalog;
 #[cfg(feature = "store")]
 pub mod dead_letters;
+#[cfg(feature = "store")]
 pub mod notices;
 #[cfg(feature = "store")]
 pub mod orders;
+#[cfg(feature = "store")]
+pub mod retention;
 #[cfg(feature = "store")]
 pub mod store;
 
 #[cfg(feature = "gateway")]
 pub mod midtrans;
+#[cfg(feature = "gateway")]
+pub mod reconcile;
 
 pub mod codes;
 pub mod config;
+pub mod jobs;
 pub mod telemetry;
 
 pub mod health;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use shared::apply::{Item, Outcome, apply};
-use shared::domain::ConfirmPolicy;
+use shared::apply::{Item, Outcome, Rules, apply};
 use shared::domain::outcome::{Class, Classify, Failure};
 use shared::store::Store;
 use shared::telemetry::metrics;
@@ -71,17 +70,17 @@ where
 #[derive(Clone)]
 pub struct Applier {
     store: Store,
-    policy: ConfirmPolicy,
+    rules: Rules,
     gate: Gate,
     turns: Arc<Semaphore>,
 }
 
 impl Applier {
-    /// Applies with the given policy.
-    pub fn new(store: Store, policy: ConfirmPolicy, gate: Gate) -> Self {
+    /// Applies by the given rules.
+    pub fn new(store: Store, rules: Rules, gate: Gate) -> Self {
         Self {
             store,
-            policy,
+            rules,
             gate,
             turns: Arc::new(Semaphore::new(IN_FLIGHT)),
         }
@@ -90,6 +89,11 @@ impl Applier {
     /// The store behind it.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What it applies by.
+    pub const fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// The gate before it.
@@ -145,7 +149,7 @@ impl Applier {
     async fn apply_once(&self, part: &[Item]) -> Result<Vec<Outcome>, Failure> {
         // Never closed, so that there always is a turn.
         let _turn = self.turns.acquire().await;
-        let work = unless_silent(apply(&self.store, self.policy, part));
+        let work = unless_silent(apply(&self.store, self.rules, part));
         match AssertUnwindSafe(work).catch_unwind().await {
             Ok(result) => result,
             Err(panic) => Err(Panicked(panic_text(panic.as_ref())).into()),
@@ -158,6 +162,23 @@ impl Applier {
         match self.gate.pass(PATIENCE).await {
             Passage::Open => Ok(()),
             Passage::StillClosed | Passage::Stopping => Err(GiveBack),
+        }
+    }
+}
+
+/// Does some work of the store, and waits out whatever is nobody's fault.
+pub async fn until_answered<T, E, F>(
+    applier: &Applier,
+    work: impl Fn() -> F,
+) -> Result<Result<T, Failure>, GiveBack>
+where
+    F: Future<Output = Result<T, E>>,
+    Failure: From<E>,
+{
+    loop {
+        match unless_silent(work()).await {
+            Err(failure) if failure.class() == Class::Wait => applier.wait(&failure).await?,
+            answer => return Ok(answer),
         }
     }
 }

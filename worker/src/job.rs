@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shared::broker::topology::{self, DelayLevel};
 use shared::broker::{Delivery, Destination};
+use shared::domain::jobs::JobName;
 use shared::domain::outcome::{Class, Classify, DeadReason};
+use shared::jobs::RunMessage;
 
 use crate::notices::AskJob;
 
@@ -25,6 +27,19 @@ pub enum Job {
     Confirm(ConfirmJob),
     /// Ask the status API about the transaction of a notice.
     Ask(AskJob),
+    /// A page of a run of a periodic job.
+    Run(RunJob),
+}
+
+/// A page of a run of a periodic job; the job's name is in the routing key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunJob {
+    /// The job.
+    pub name: JobName,
+    /// The run, by its row in `job_runs`.
+    pub run: i64,
+    /// The page.
+    pub page: i32,
 }
 
 /// Look for the order of a session again.
@@ -86,6 +101,7 @@ impl Job {
             Self::Link(_) => Self::LINK,
             Self::Confirm(_) => Self::CONFIRM,
             Self::Ask(_) => Self::ASK,
+            Self::Run(job) => job.name.as_str(),
         }
     }
 
@@ -95,6 +111,7 @@ impl Job {
             Self::Link(job) => serde_json::to_vec(job),
             Self::Confirm(job) => serde_json::to_vec(job),
             Self::Ask(job) => serde_json::to_vec(job),
+            Self::Run(job) => return RunMessage::body(job.run, job.page),
         };
         // Texts and numbers only: there is nothing that serde_json could refuse.
         written.unwrap_or_default().into()
@@ -108,6 +125,10 @@ impl Job {
             Some(Self::LINK) => serde_json::from_slice(body).map(Self::Link),
             Some(Self::CONFIRM) => serde_json::from_slice(body).map(Self::Confirm),
             Some(Self::ASK) => serde_json::from_slice(body).map(Self::Ask),
+            Some(other) if let Ok(name) = other.parse() => {
+                let message = serde_json::from_slice::<RunMessage>(body);
+                message.map(|RunMessage { run, page }| Self::Run(RunJob { name, run, page }))
+            }
             Some(_) | None => return Err(NoJob::Unknown(delivery.routing_key.clone())),
         }
         .map_err(NoJob::Undecodable)

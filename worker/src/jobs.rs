@@ -13,13 +13,14 @@ use shared::broker::topology::{self, DelayLevel};
 use shared::broker::{Delivery, Destination, Envelope};
 use shared::domain::outcome::{Class, Classify as _, Failure};
 use shared::domain::{Source, StatusAnswer};
-use shared::midtrans::{Gateway, GatewayError};
+use shared::midtrans::{Gateway, GatewayError, Priority};
 use time::OffsetDateTime;
 
 use crate::batch::{Applier, GiveBack};
-use crate::job::{ConfirmJob, Job};
+use crate::job::{ConfirmJob, Job, RunJob};
 use crate::lane::Role;
 use crate::notices::{self, AskJob};
+use crate::runs::{RunOptions, Runs};
 use crate::settle::{Settler, Stopping};
 use crate::webhooks::{check_envelope, finish};
 
@@ -41,6 +42,7 @@ pub struct Jobs {
     settler: Settler,
     gateway: Gateway,
     retries: ConfirmRetries,
+    runs: Runs,
 }
 
 /// What a delivery asks the one path to do.
@@ -49,6 +51,7 @@ enum Step<'a> {
     Later(&'a Delivery, DelayLevel),
     Again(&'a Delivery, Job),
     Refuse(AskJob, &'static str),
+    Page(&'a Delivery, RunJob),
     GiveBack,
     Failed(&'a Delivery, Failure),
 }
@@ -60,11 +63,14 @@ impl Jobs {
         settler: Settler,
         gateway: Gateway,
         retries: ConfirmRetries,
+        options: RunOptions,
     ) -> Self {
+        let (its_applier, its_settler) = (applier.clone(), settler.clone());
         Self {
+            runs: Runs::new(its_applier, its_settler, gateway.clone(), options),
             applier,
             settler,
-            gateway,
+            gateway: gateway.with_priority(Priority::Confirm),
             retries,
         }
     }
@@ -84,6 +90,7 @@ impl Jobs {
             }
             Ok(Job::Confirm(job)) => self.ask(delivery, job).await,
             Ok(Job::Ask(job)) => self.vouch(delivery, job).await,
+            Ok(Job::Run(job)) => Step::Page(delivery, job),
             Err(failure) => Step::Failed(delivery, failure),
         }
     }
@@ -201,7 +208,7 @@ impl Role for Jobs {
             .map(|delivery| self.step(delivery).boxed())
             .collect();
         let steps: Vec<Step<'_>> = stream::iter(questions).buffered(QUESTIONS).collect().await;
-        let (mut items, mut from) = (Vec::new(), Vec::new());
+        let (mut items, mut from, mut pages) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
             let seen_to = match step {
                 Step::Apply(delivery, item) => {
@@ -213,6 +220,10 @@ impl Role for Jobs {
                 Step::Again(delivery, job) => self.again(delivery, job).await,
                 Step::Refuse(job, why) => {
                     notices::refuse(&self.applier, &job, why).await?;
+                    Ok(())
+                }
+                Step::Page(delivery, job) => {
+                    pages.push((delivery, job));
                     Ok(())
                 }
                 Step::GiveBack => Err(Stopping),
@@ -238,7 +249,12 @@ impl Role for Jobs {
                     .map_err(|Stopping| GiveBack)?;
             }
         }
-        finish(&self.settler, topology::JOBS_QUEUE, &items, &from, results).await
+        finish(&self.settler, topology::JOBS_QUEUE, &items, &from, results).await?;
+        // A page takes its time, so everything else of the group comes first.
+        for (delivery, job) in pages {
+            self.runs.page(delivery, &job).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worker: applies notifications in batches, runs jobs, keeps dead letters.
 //!
 //! In reading order: [`settings`] and [`service`] start it; a [`lane`] takes batches from a queue
-//! and hands them to a role ([`webhooks`] with [`notices`], [`jobs`], [`dead_letters`]); [`batch`] applies and
+//! and hands them to a role ([`webhooks`] with [`notices`], [`jobs`] with [`runs`], [`dead_letters`]); [`batch`] applies and
 //! splits; [`settle`] tells the broker what became of each message; [`gate`] holds everything
 //! while the database is away, [`pace`] slows down where a message may have killed a worker.
 
@@ -18,6 +18,8 @@ pub mod notices;
 pub mod job;
 
 pub mod jobs;
+
+pub mod runs;
 
 pub mod dead_letters;
 

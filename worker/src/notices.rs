@@ -4,8 +4,6 @@
 //! They are few, so nothing here is in a hurry; what must be fast (a BI-SNAP payment that says
 //! enough) is an observation by then and goes with the classic ones.
 
-use std::future::Future;
-
 use serde::{Deserialize, Serialize};
 use shared::apply::{Input, Item};
 use shared::broker::{Delivery, Destination, Envelope, topology};
@@ -15,10 +13,9 @@ use shared::domain::notice::{self, NoticeKind, NoticeReading};
 use shared::domain::outcome::{Class, Classify, Failure, Settled};
 use shared::domain::{Observation, Source};
 use shared::notices::{Incoming, Recorded, record};
-use shared::store::StoreError;
 use shared::telemetry::metrics;
 
-use crate::batch::{Applier, GiveBack, unless_silent};
+use crate::batch::{Applier, GiveBack, until_answered};
 use crate::job::Job;
 use crate::settle::{Settler, Stopping, own_headers};
 use crate::webhooks::check_envelope;
@@ -221,20 +218,4 @@ async fn conclude(
         );
     }
     Ok(())
-}
-
-/// Does some work of the store, and waits out whatever is nobody's fault.
-async fn until_answered<T, F>(
-    applier: &Applier,
-    work: impl Fn() -> F,
-) -> Result<Result<T, Failure>, GiveBack>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    loop {
-        match unless_silent(work()).await {
-            Err(failure) if failure.class() == Class::Wait => applier.wait(&failure).await?,
-            answer => return Ok(answer),
-        }
-    }
 }

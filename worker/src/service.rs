@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use shared::apply::Rules;
 use shared::broker::{
     self, BrokerState, BrokerUrls, Consumer, ConsumerConnection, Publisher, PublisherOptions,
     topology,
@@ -22,16 +23,18 @@ use crate::gate::Gate;
 use crate::jobs::{ConfirmRetries, Jobs};
 use crate::lane::{Lane, LaneOptions, Role};
 use crate::pace::Hands;
+use crate::runs::RunOptions;
 use crate::settings::Settings;
 use crate::settle::Settler;
 use crate::webhooks::Webhooks;
 
 /// Batches of notifications in hand at once, of which four are in the database (`batch`).
 const WEBHOOK_LANES: usize = 6;
-/// Batches of jobs under way at once.
-const JOB_LANES: usize = 2;
-/// One connection per lane, and some for probes and replays of a batch in parts.
-const DATABASE_CONNECTIONS: u32 = 10;
+/// Batches of jobs under way at once; pages of runs occupy three of them at most (`runs`).
+const JOB_LANES: usize = 4;
+/// One connection per lane, and some for probes, the gateway's budget and replays of a batch in
+/// parts.
+const DATABASE_CONNECTIONS: u32 = 12;
 /// Publishes to delay queues, dead letters and jobs in flight at once.
 const IN_FLIGHT: u16 = 256;
 /// The lanes drain within this time, which is inside the 20 s that an orchestrator grants.
@@ -52,7 +55,8 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
     };
     let store = Store::connect_lazy(settings.database.database_url.expose(), options)
         .context("DATABASE_URL is not usable")?;
-    let gateway = Gateway::new(&settings.gateway).context("the gateway is not usable")?;
+    let gateway =
+        Gateway::new(&settings.gateway, store.clone()).context("the gateway is not usable")?;
     let urls = &settings.broker.amqp_url;
     let options = PublisherOptions {
         name: "lunas-worker".to_owned(),
@@ -72,7 +76,10 @@ pub async fn run(settings: &Settings, stop: CancellationToken) -> anyhow::Result
         let fleet = Fleet {
             applier: Applier::new(
                 store.clone(),
-                settings.confirm.confirm_policy,
+                Rules {
+                    policy: settings.confirm.confirm_policy,
+                    first_check: settings.reconcile.reconcile_after,
+                },
                 Gate::start(store.clone(), stop.clone()),
             ),
             settler: Settler::new(
@@ -131,7 +138,11 @@ impl Fleet {
                         interval: confirm.confirm_interval,
                     };
                     let (applier, settler) = (self.applier.clone(), self.settler.clone());
-                    let role = Jobs::new(applier, settler, self.gateway.clone(), retries);
+                    let options = RunOptions {
+                        first_check: self.settings.reconcile.reconcile_after,
+                        keep: self.settings.retention,
+                    };
+                    let role = Jobs::new(applier, settler, self.gateway.clone(), retries, options);
                     self.spawn(&mut lanes, &hands, &role, topology::JOBS_QUEUE, JOB_LANES);
                 }
                 WorkerRole::DeadLetters => {

@@ -3,7 +3,7 @@
 use clap::Parser;
 use shared::config::{
     BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, HealthSettings,
-    TelemetrySettings, WorkerSettings,
+    ReconcileSettings, RetentionSettings, TelemetrySettings, WorkerSettings,
 };
 
 /// Applies notifications in batches, runs jobs, keeps dead letters.
@@ -25,6 +25,12 @@ pub struct Settings {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub confirm: ConfirmSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reconcile: ReconcileSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub retention: RetentionSettings,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub health: HealthSettings<9102>,

@@ -74,6 +74,11 @@ impl Settler {
         }
     }
 
+    /// Whether a failure of this message would be its last.
+    pub fn is_last(&self, delivery: &Delivery) -> bool {
+        delivery.headers.attempt >= self.max_attempts
+    }
+
     /// Puts a message off without blaming it.
     pub async fn delay(&self, delivery: &Delivery, level: DelayLevel) -> Result<(), Stopping> {
         metrics::waited("gateway");

@@ -172,7 +172,7 @@ async fn send_follow_up(
     };
     match &job {
         Job::Link(link) => settler.publish(&link.next_destination(), envelope).await,
-        Job::Confirm(_) | Job::Ask(_) => {
+        Job::Confirm(_) | Job::Ask(_) | Job::Run(_) => {
             let to = Destination::Job(job.name());
             settler.publish(&to, envelope).await
         }

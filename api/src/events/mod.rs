@@ -112,7 +112,9 @@ problems!(StreamProblems: Problem::BadRequest, NO_EVENT_ID, Problem::TooManyStre
 /// A stream of server-sent events that does not end. `id` is the event's, `event` its type, `data`
 /// the JSON that also goes to `lunas.events`. Begins with what happens from now on, or after
 /// `Last-Event-ID`. An event may come twice, never out of order for one order. A comment comes at
-/// least every 15 s. An order that does not exist yet has no events yet.
+/// least every 15 s. An order that does not exist yet has no events yet. Events are kept for
+/// `RETENTION_EVENTS`, 30 days: a stream that resumes after one that is gone goes on with the oldest
+/// that is kept.
 #[utoipa::path(
     get,
     path = "/api/events",

@@ -9,7 +9,6 @@ use shared::store::checkout_read::PaymentRead;
 use tracing::warn;
 
 use super::make::{Making, adopt, look, observe};
-use super::open::state;
 use super::pay::in_time;
 use super::problems::no_payment;
 use crate::app::App;
@@ -87,7 +86,7 @@ fn may_change(payment: &PaymentRead) -> bool {
 }
 
 fn state_of(payment: &PaymentRead) -> TransactionState {
-    state(
+    TransactionState::of_stored(
         &payment.status,
         payment.fraud_status.as_deref(),
         payment.payment_type.as_deref(),

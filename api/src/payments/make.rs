@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::apply::{ApplyError, Input, Item, apply, apply_in_txn};
 use shared::domain::checkout::PayMethod;
-use shared::domain::{Observation, Rupiah, Source, StatusAnswer, TransactionStatus};
+use shared::domain::{Observation, Rupiah, Source, TransactionStatus};
 use shared::fault;
 use shared::midtrans::{CallError, Charge, ChargeAnswer, GatewayError, SnapAnswer};
 use shared::store::checkout_payments::SessionAnswer;
@@ -156,14 +156,7 @@ pub(super) async fn look(
         .transaction_id
         .as_deref()
         .unwrap_or(&making.session_id);
-    let answer = app
-        .gateway
-        .status(id, &making.session_id, None, Source::Poll)
-        .await?;
-    Ok(match answer {
-        StatusAnswer::Found(seen) => Some(seen),
-        StatusAnswer::NotFound | StatusAnswer::Error { .. } => None,
-    })
+    shared::reconcile::sync::look(&app.gateway, id, &making.session_id, Source::Poll).await
 }
 
 async fn look_until_found(app: &App, making: &Making) -> Result<Option<Box<Observation>>, Problem> {

@@ -2,7 +2,7 @@
 //!
 //! `open` decides under the order's lock and writes the session; `close` ends what must not be
 //! payable beside it; `make` gets the payment from Midtrans and stores it; `pay` puts the three
-//! together; `check` asks what became of one. No lock and no connection is held while Midtrans is
+//! together; `check` asks what became of one, and `sync` of all of an order. No lock and no connection is held while Midtrans is
 //! asked, and a process that dies in between leaves a session that the next call adopts.
 
 mod pay;
@@ -14,6 +14,8 @@ mod close;
 mod make;
 
 mod check;
+
+mod sync;
 
 mod problems;
 mod request;
@@ -45,6 +47,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create))
         .routes(routes!(create_gopay_qris))
         .routes(routes!(status))
+}
+
+/// What operators may do with the payments of an order.
+pub(crate) fn operator_routes() -> OpenApiRouter<App> {
+    sync::operator_routes()
 }
 
 /// A payment that was begun.

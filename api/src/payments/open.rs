@@ -6,7 +6,7 @@ use shared::domain::checkout::{
 };
 use shared::domain::linking::{attempt_of, session_id};
 use shared::domain::projection::OrderStatus;
-use shared::domain::{FraudStatus, Rail, Rupiah, Source, TransactionState, TransactionStatus};
+use shared::domain::{Rupiah, Source, TransactionState};
 use shared::fault;
 use shared::store::Txn;
 use shared::store::checkout_payments::{CheckoutOrder, CheckoutSession, NewSession, Opened};
@@ -313,25 +313,12 @@ fn view(session: &CheckoutSession) -> OpenSession {
 }
 
 pub(super) fn state_of(session: &CheckoutSession) -> TransactionState {
-    state(
+    TransactionState::of_stored(
         &session.status,
         session.fraud_status.as_deref(),
         session.payment_type.as_deref(),
         session.payment_channel.as_deref(),
     )
-}
-
-/// A session's state in one word, from its row.
-pub(super) fn state(
-    status: &str,
-    fraud: Option<&str>,
-    payment_type: Option<&str>,
-    channel: Option<&str>,
-) -> TransactionState {
-    let status = TransactionStatus::parse(status);
-    let fraud = fraud.map(FraudStatus::parse);
-    let rail = Rail::of(payment_type, channel);
-    TransactionState::of(&status, fraud.as_ref(), rail).unwrap_or(TransactionState::Created)
 }
 
 fn method_of(session: &CheckoutSession) -> Option<PayMethod> {

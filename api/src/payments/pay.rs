@@ -58,6 +58,14 @@ pub(super) async fn pay(app: App, wish: Wish) -> Result<Paid, Problem> {
 pub(super) async fn in_time<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
+    in_time_or(in_progress, work).await
+}
+
+/// The same with what a caller hears who has waited long enough.
+pub(super) async fn in_time_or<T: Send + 'static>(
+    late: fn() -> Problem,
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
     let task = tokio::spawn(work.in_current_span());
     match tokio::time::timeout(LIMIT, task).await {
         Ok(Ok(result)) => result,
@@ -65,7 +73,7 @@ pub(super) async fn in_time<T: Send + 'static>(
             error!(error = %died, "The work of a request died");
             Err(Problem::Internal)
         }
-        Err(_) => Err(in_progress()),
+        Err(_) => Err(late()),
     }
 }
 

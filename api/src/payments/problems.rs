@@ -179,7 +179,12 @@ pub(super) fn example_shortage() -> Problem {
     })
 }
 
-fn later(status: StatusCode, code: &'static str, detail: &'static str, pause: Duration) -> Problem {
+pub(super) fn later(
+    status: StatusCode,
+    code: &'static str,
+    detail: &'static str,
+    pause: Duration,
+) -> Problem {
     let seconds = pause.as_secs().max(1);
     Problem::particular(status, code, detail, json!({ "retryAfter": seconds }))
 }

@@ -9,13 +9,13 @@ use shared::store::{Store, StoreError, Txn};
 use super::finding::Findings;
 use crate::print;
 
-/// A notification that is processed again writes its session and order anew.
-const PROJECT_AGAIN: &str = "have the session's last notification sent again from the Midtrans \
-                             dashboard: applying it writes session and order anew";
+/// Asking Midtrans writes session and order anew.
+const PROJECT_AGAIN: &str = "lunas sync CODE of the order or session, or for all of them: lunas jobs \
+                             run reconcile_effects";
 
 /// Only hands that wrote past the fleet make this happen.
-const COUNT_AGAIN: &str = "find out who wrote to the table by hand, then set reserved and sold to \
-                           the sums of the orders";
+const COUNT_AGAIN: &str =
+    "lunas jobs run reconcile_effects, and find out who wrote to the table by hand";
 
 pub(super) async fn look(
     store: &Store,

@@ -109,8 +109,10 @@ pub struct Page {
 pub struct Mending<'a> {
     /// The rules of the one path.
     pub policy: ConfirmPolicy,
-    /// Who asked for it; goes into the log.
-    pub actor: &'a str,
+    /// By which way: an operator's backfill, or the reconciler.
+    pub source: Source,
+    /// Who asked for it, where somebody did; goes into the log.
+    pub actor: Option<&'a str>,
 }
 
 /// One page of at most `limit` rows, each in a transaction of its own: looked at, and mended when
@@ -147,9 +149,10 @@ async fn page_once(
     let mut sessions: Vec<&str> = page.items.iter().map(|i| i.session_id.as_str()).collect();
     sessions.sort_unstable();
     sessions.dedup();
-    let questions: Vec<Item> = sessions.into_iter().map(question).collect();
+    let ask = |session| question(session, mending.source);
+    let questions: Vec<Item> = sessions.into_iter().map(ask).collect();
     apply_in_txn(store, &mut txn, mending.policy, &questions).await?;
-    let logs: Vec<NewLog> = page.items.iter().map(|i| log(i, mending.actor)).collect();
+    let logs: Vec<NewLog> = page.items.iter().filter_map(|i| log(i, &mending)).collect();
     store.logs_insert_in_txn(&mut txn, &logs).await?;
     store.commit(txn).await?;
     Ok(page)
@@ -189,7 +192,10 @@ async fn orders_of(
     txn: &mut Txn,
     rows: &[Unlinked],
 ) -> Result<Vec<BackfillItem>, ApplyError> {
-    let questions: Vec<Item> = rows.iter().map(|row| question(&row.session_id)).collect();
+    let questions: Vec<Item> = {
+        let ask = |row: &Unlinked| question(&row.session_id, Source::Backfill);
+        rows.iter().map(ask).collect()
+    };
     let found = asked_orders(store, txn, &questions).await?;
     let mut ids: Vec<i64> = found.values().map(|(id, _)| *id).collect();
     ids.sort_unstable();
@@ -238,22 +244,31 @@ fn sessionless(row: Sessionless) -> BackfillItem {
     }
 }
 
-fn question(session_id: &str) -> Item {
+fn question(session_id: &str, source: Source) -> Item {
     Item::new(Input::Link {
         session_id: session_id.to_owned(),
-        source: Source::Backfill,
+        source,
     })
 }
 
-fn log(item: &BackfillItem, actor: &str) -> NewLog {
-    NewLog {
+/// The row of a link. What the reconciler links is logged by the one path; only an order that names
+/// its session again is not.
+fn log(item: &BackfillItem, mending: &Mending<'_>) -> Option<NewLog> {
+    let repairs = mending.source.repairs();
+    if repairs && item.direction == Direction::PaymentToOrder {
+        return None;
+    }
+    Some(NewLog {
         order_code: Some(item.order_code.clone()),
         session_id: Some(item.session_id.clone()),
-        sync_type: Source::Backfill.as_str(),
-        event_type: "link_mended",
+        sync_type: mending.source.as_str(),
+        event_type: match repairs {
+            true => "reconcile_link_payment",
+            false => "link_mended",
+        },
         from_status: None,
         to_status: None,
-        actor: Some(actor.to_owned()),
+        actor: mending.actor.map(str::to_owned),
         detail: Some(json!({ "direction": item.direction.as_str(), "why": item.why })),
-    }
+    })
 }

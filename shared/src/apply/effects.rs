@@ -188,8 +188,7 @@ pub(super) fn logs_of(plan: &Plan, order: &OrderRow, judged: &Judged, by: &Acted
         actor: by.actor.clone(),
         detail: Some(detail),
     };
-    let repair = matches!(by.source, Source::Reconcile | Source::Admin);
-    if !repair {
+    if !by.source.repairs() {
         let detail = json!({
             "tickets_issued": plan.issue.len(),
             "lines_voided": plan.void.len(),

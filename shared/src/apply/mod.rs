@@ -30,6 +30,8 @@ pub mod audit;
 
 pub mod backfill;
 
+use std::time::Duration;
+
 use crate::domain::outcome::{Class, Classify, DeadReason, Settled};
 use crate::domain::projection::ResolutionAction;
 use crate::domain::{ConfirmPolicy, Observation, Source, TransactionStatus};
@@ -45,6 +47,27 @@ const CONTENTION_RETRIES: u32 = 5;
 
 /// Where a code that was drawn meets one that exists.
 const DRAWN: [&str; 2] = ["tickets_code_key", "orders_pickup_code_unique"];
+
+/// What applying depends on beside what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What is confirmed by the status API before it is acted on.
+    pub policy: ConfirmPolicy,
+    /// How long after a payment was first heard of the reconciler looks at it.
+    pub first_check: Duration,
+}
+
+/// The first check of a payment that nobody says otherwise of.
+const FIRST_CHECK: Duration = Duration::from_secs(5 * 60);
+
+impl From<ConfirmPolicy> for Rules {
+    fn from(policy: ConfirmPolicy) -> Self {
+        Self {
+            policy,
+            first_check: FIRST_CHECK,
+        }
+    }
+}
 
 /// One thing to apply.
 #[derive(Debug, Clone)]
@@ -235,12 +258,13 @@ impl From<StoreError> for ApplyError {
 /// [`ApplyError`], whose class says whether to wait, to split the batch or to give the item up.
 pub async fn apply(
     store: &Store,
-    policy: ConfirmPolicy,
+    rules: impl Into<Rules>,
     batch: &[Item],
 ) -> Result<Vec<Outcome>, ApplyError> {
+    let rules = rules.into();
     let mut retries = 0;
     loop {
-        match apply_once(store, policy, batch).await {
+        match apply_once(store, rules, batch).await {
             Err(error) if error.is_contention() && retries < CONTENTION_RETRIES => {
                 retries += 1;
                 tracing::debug!(
@@ -255,11 +279,11 @@ pub async fn apply(
 
 async fn apply_once(
     store: &Store,
-    policy: ConfirmPolicy,
+    rules: Rules,
     batch: &[Item],
 ) -> Result<Vec<Outcome>, ApplyError> {
     let mut txn = store.begin().await?;
-    let outcomes = apply_in_txn(store, &mut txn, policy, batch).await?;
+    let outcomes = apply_in_txn(store, &mut txn, rules, batch).await?;
     fault::point("apply.before_commit").await;
     store.commit(txn).await?;
     fault::point("apply.after_commit").await;
@@ -274,17 +298,18 @@ async fn apply_once(
 pub async fn apply_in_txn(
     store: &Store,
     txn: &mut Txn,
-    policy: ConfirmPolicy,
+    rules: impl Into<Rules>,
     batch: &[Item],
 ) -> Result<Vec<Outcome>, ApplyError> {
-    let mut world = world::World::load(store, txn, batch).await?;
+    let rules = rules.into();
+    let mut world = world::World::load(store, txn, batch, rules.first_check).await?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for item in batch {
         fault::point_of("apply.session", item.session_id()).await;
-        outcomes.push(world.take(item, policy)?);
+        outcomes.push(world.take(item, rules.policy)?);
     }
     world.load_holdings(store, txn).await?;
     let changes = world.project()?;
-    save::write(store, txn, &changes).await?;
+    save::write(store, txn, &changes, rules.first_check).await?;
     Ok(outcomes)
 }

@@ -239,7 +239,11 @@ impl World {
             return Err(ApplyError::LinkedMeanwhile);
         };
         let from = before.map(|known| known.state);
-        self.log(seen.source, "status_changed", &seen.session_id, from, &next);
+        let what = match seen.source.repairs() {
+            true => "reconcile_status_changed",
+            false => "status_changed",
+        };
+        self.log(seen.source, what, &seen.session_id, from, &next);
         let now = self.now;
         let transaction = self
             .transactions

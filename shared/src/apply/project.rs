@@ -14,7 +14,7 @@ use crate::domain::projection::{
     Hold, OrderFacts, OrderStatus, Resolution, ResolutionAction, SessionFacts, SessionProjection,
     TransactionFacts, project_order, project_session,
 };
-use crate::domain::{EventKey, Rupiah, TransactionState, TransactionStatus};
+use crate::domain::{EventKey, Rupiah, Source, TransactionState, TransactionStatus};
 use crate::store::logs::NewLog;
 use crate::store::orders::{Markers, OrderResolution, OrderRow, OrderUpdate};
 use crate::store::outbox::NewDomainEvent;
@@ -301,11 +301,12 @@ pub(super) fn payment_update(
 
 fn link_log(payment: &Payment, orders: &BTreeMap<i64, OrderRow>) -> Option<NewLog> {
     let order = orders.get(&payment.link?)?;
+    let repairing = payment.touched.filter(|source| source.repairs());
     Some(NewLog {
         order_code: Some(order.order_code.clone()),
         session_id: Some(payment.row.session_id.clone()),
-        sync_type: "system",
-        event_type: "payment_linked",
+        sync_type: repairing.map_or("system", Source::as_str),
+        event_type: repairing.map_or("payment_linked", |_| "reconcile_link_payment"),
         from_status: None,
         to_status: None,
         actor: None,

@@ -1,5 +1,7 @@
 //! Writes what a batch changed, one statement per table.
 
+use std::time::Duration;
+
 use super::ApplyError;
 use super::effects::Effects;
 use super::project::Changes;
@@ -14,12 +16,15 @@ pub(super) async fn write(
     store: &Store,
     txn: &mut Txn,
     changes: &Changes,
+    first_check: Duration,
 ) -> Result<(), ApplyError> {
     for resolution in &changes.resolutions {
         store.orders_resolve_in_txn(txn, resolution).await?;
     }
     store.orders_update_in_txn(txn, &changes.orders).await?;
-    store.payments_update_in_txn(txn, &changes.payments).await?;
+    store
+        .payments_update_in_txn(txn, &changes.payments, first_check)
+        .await?;
     store
         .transactions_upsert_in_txn(txn, &changes.transactions)
         .await?;

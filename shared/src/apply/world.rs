@@ -5,6 +5,7 @@
 //! after.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -120,6 +121,7 @@ impl World {
         store: &Store,
         txn: &mut Txn,
         batch: &[Item],
+        first_check: Duration,
     ) -> Result<Self, ApplyError> {
         let now = store.now_in_txn(txn).await?;
         let mut asked = Asked::of(batch);
@@ -131,7 +133,9 @@ impl World {
         let order_ids: Vec<i64> = order_ids.into_iter().collect();
         let orders = store.orders_lock_in_txn(txn, &order_ids).await?;
         let missing = asked.missing_payments(&links);
-        store.payments_insert_missing_in_txn(txn, &missing).await?;
+        store
+            .payments_insert_missing_in_txn(txn, &missing, first_check)
+            .await?;
         let sessions: Vec<&str> = asked.sessions.keys().copied().collect();
         let payments = store
             .payments_lock_in_txn(txn, &sessions, &order_ids)

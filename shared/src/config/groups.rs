@@ -89,6 +89,16 @@ pub struct ConfirmSettings {
     pub confirm_interval: Duration,
 }
 
+/// When payments are looked at that nobody tells about.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reconciliation")]
+pub struct ReconcileSettings {
+    /// When the reconciler looks at a new payment first; later looks are rarer
+    #[arg(long, env = "RECONCILE_AFTER", value_name = "DURATION", default_value = "5m",
+          value_parser = parse_duration)]
+    pub reconcile_after: Duration,
+}
+
 /// What a worker process does and how much at a time.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]

@@ -9,16 +9,22 @@ mod parse;
 mod duration;
 mod secret;
 
+mod alerts;
 mod groups;
+mod monitor;
 mod notices;
 mod process;
+mod retention;
 
+pub use alerts::{AlertChannelSettings, AlertRuleSettings, secret_if_set};
 pub use duration::{DurationError, parse_duration};
 pub use groups::{
-    BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, ServerKeySettings,
-    WorkerRole, WorkerSettings,
+    BrokerSettings, ConfirmSettings, DatabaseSettings, GatewaySettings, ReconcileSettings,
+    ServerKeySettings, WorkerRole, WorkerSettings,
 };
+pub use monitor::MonitorSettings;
 pub use notices::NoticeSettings;
 pub use parse::{BadSetting, ParseError, parse, try_parse_from};
 pub use process::{HealthSettings, LogFormat, TelemetrySettings};
+pub use retention::RetentionSettings;
 pub use secret::Secret;

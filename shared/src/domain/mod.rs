@@ -5,7 +5,8 @@
 //! transaction ([`transition`], [`decide()`]), and projected onto session and order
 //! ([`projection`]), whose status demands [`effects`]. [`linking`] says which order a session may
 //! belong to, [`checkout`] what a wish to pay comes to, [`outcome`] what the broker is told in the
-//! end. What is for sale and what a customer wants of it is in [`catalog`] and [`cart`]. The small
+//! end. What is for sale and what a customer wants of it is in [`catalog`] and [`cart`]; what needs
+//! somebody's attention in [`alerts`]. The small
 //! types come last.
 
 pub mod signature;
@@ -34,7 +35,12 @@ pub mod cart;
 
 pub mod checkout;
 
+pub mod checks;
+pub mod jobs;
+
 pub mod outcome;
+
+pub mod alerts;
 
 pub mod rupiah;
 pub mod status;

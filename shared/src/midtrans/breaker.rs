@@ -59,11 +59,6 @@ impl Breaker {
         }
     }
 
-    /// Whether a request would be let through.
-    pub(super) fn check(&self, now: Instant) -> Result<(), Open> {
-        self.state().open(now).map_or(Ok(()), Err)
-    }
-
     /// Lets a request through, or says when to come back. After the cool-down the first to ask
     /// carries the probe.
     pub(super) fn admit(&self, now: Instant) -> Result<Pass<'_>, Open> {
@@ -89,6 +84,11 @@ impl Breaker {
 }
 
 impl Pass<'_> {
+    /// Whether it still allows a request: the circuit may have opened since.
+    pub(super) fn stands(&self) -> bool {
+        self.breaker.state().period == self.period
+    }
+
     /// The remote side answered.
     pub(super) fn answered(self) {
         let mut state = self.breaker.state();
@@ -167,6 +167,10 @@ mod tests {
 
     const COOL: Duration = Duration::from_secs(10);
 
+    fn check(breaker: &Breaker, now: Instant) -> Result<(), Open> {
+        breaker.state().open(now).map_or(Ok(()), Err)
+    }
+
     fn opened(now: Instant) -> Breaker {
         let breaker = Breaker::new(3, COOL);
         for _ in 0..3 {
@@ -184,7 +188,7 @@ mod tests {
             breaker.admit(now).unwrap().failed(now);
             breaker.admit(now).unwrap().answered();
         }
-        assert_eq!(breaker.check(now), Ok(()));
+        assert_eq!(check(&breaker, now), Ok(()));
         let open = opened(now).admit(now).unwrap_err();
         assert_eq!(open.retry_after, COOL);
     }
@@ -194,7 +198,7 @@ mod tests {
         let now = Instant::now();
         let breaker = opened(now);
         let later = now + COOL;
-        assert!(breaker.check(later - Duration::from_millis(1)).is_err());
+        assert!(check(&breaker, later - Duration::from_millis(1)).is_err());
         let probe = breaker.admit(later).unwrap();
         assert_eq!(breaker.admit(later).unwrap_err().retry_after, PROBE_TAKES);
         probe.answered();
@@ -208,8 +212,8 @@ mod tests {
         let breaker = opened(now);
         let later = now + COOL;
         breaker.admit(later).unwrap().failed(later);
-        assert_eq!(breaker.check(later), Err(Open { retry_after: COOL }));
-        assert_eq!(breaker.check(later + COOL), Ok(()));
+        assert_eq!(check(&breaker, later), Err(Open { retry_after: COOL }));
+        assert_eq!(check(&breaker, later + COOL), Ok(()));
     }
 
     #[test]
@@ -220,7 +224,38 @@ mod tests {
         drop(probe);
         let next = breaker.admit(Instant::now()).unwrap();
         next.answered();
-        assert_eq!(breaker.check(Instant::now()), Ok(()));
+        assert_eq!(check(&breaker, Instant::now()), Ok(()));
+    }
+
+    #[test]
+    fn a_pass_stands_until_the_circuit_opens() {
+        let now = Instant::now();
+        let breaker = Breaker::new(3, COOL);
+        let waiting = breaker.admit(now).unwrap();
+        breaker.admit(now).unwrap().failed(now);
+        breaker.admit(now).unwrap().answered();
+        assert!(waiting.stands());
+        for _ in 0..3 {
+            breaker.admit(now).unwrap().failed(now);
+        }
+        assert!(!waiting.stands());
+        assert!(breaker.admit(now + COOL).unwrap().stands());
+    }
+
+    #[test]
+    fn of_many_callers_at_once_one_carries_the_probe() {
+        let long_ago = Instant::now().checked_sub(COOL * 2).unwrap();
+        let breaker = opened(long_ago);
+        let now = Instant::now();
+        let passes: Vec<_> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..64)
+                .map(|_| scope.spawn(|| breaker.admit(now)))
+                .collect();
+            let ended = callers.into_iter().map(|caller| caller.join().unwrap());
+            ended.flatten().collect()
+        });
+        assert_eq!(passes.len(), 1);
+        assert!(passes[0].stands());
     }
 
     #[test]
@@ -232,12 +267,12 @@ mod tests {
             breaker.admit(now).unwrap().failed(now);
         }
         late_answer.unwrap().answered();
-        assert!(breaker.check(now).is_err());
+        assert!(check(&breaker, now).is_err());
         let later = now + COOL;
         breaker.admit(later).unwrap().answered();
         late_failure.unwrap().failed(later);
         breaker.admit(later).unwrap().failed(later);
         breaker.admit(later).unwrap().failed(later);
-        assert_eq!(breaker.check(later), Ok(()));
+        assert_eq!(check(&breaker, later), Ok(()));
     }
 }

@@ -1,17 +1,67 @@
-//! Our requests per second: a token bucket of this process.
+//! Our requests per second: a token bucket that the whole fleet shares, in PostgreSQL
+//! (`store::gateway_budget`).
 //!
-//! The client uses [`Budget::take`] and [`Budget::hold_back`] and nothing else, so that a bucket
-//! shared by the fleet can stand behind the same two.
+//! The limit is the merchant's, not the process's. Of each process one caller of a priority asks
+//! the database, for as many tokens as callers wait, and hands them on in the order in which they
+//! came; each waits until its token is due. So the rate is exact, nothing is taken that nobody
+//! wants, and a database that is away means that nobody may ask.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The part of a second's requests that may go out at once after a quiet time.
+use tokio::time::{sleep_until, timeout, timeout_at};
+use tracing::{error, warn};
+
+use super::priority::Priority;
+use crate::store::gateway_budget::{TokensGiven, TokensWanted};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
+
+/// The part of a second's requests that may go out at once after a quiet time, and the most that is
+/// taken with one statement.
 const BURST: Duration = Duration::from_millis(250);
+
+/// The database answers within this time, or it is away.
+const DATABASE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a caller is told when the database is away.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+
+/// The shortest pause between two looks at the row by one caller.
+const SHORTEST: Duration = Duration::from_millis(5);
 
 /// The bucket.
 #[derive(Debug)]
-pub(super) struct Budget(Mutex<Tokens>);
+pub(super) struct Budget {
+    store: Store,
+    per_second: u32,
+    waiting: Lane,
+    confirm: Lane,
+    periodic: Lane,
+    /// What this process was told by Midtrans holds for it although the database may be away.
+    closed_until: Mutex<Option<Instant>>,
+}
+
+/// The callers of one priority.
+#[derive(Debug, Default)]
+struct Lane {
+    callers: AtomicU32,
+    /// When the tokens taken for them are due, and the right to ask for more; it passes from one
+    /// caller to the next in the order in which they came.
+    tokens: tokio::sync::Mutex<VecDeque<Instant>>,
+}
+
+/// What a caller is ready for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Readiness {
+    pub(super) priority: Priority,
+    /// How far ahead a token may be taken.
+    pub(super) horizon: Duration,
+    /// How long one is waited for.
+    pub(super) patience: Duration,
+}
 
 /// No token within the time a caller is ready to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,159 +71,174 @@ pub(super) struct Exhausted {
 }
 
 impl Budget {
-    /// A full bucket; `per_second` of zero counts as one.
-    pub(super) fn new(per_second: u32) -> Self {
-        Self(Mutex::new(Tokens::new(per_second, Instant::now())))
+    /// A budget of so many requests per second; zero counts as one.
+    pub(super) fn new(store: Store, per_second: u32) -> Self {
+        Self {
+            store,
+            per_second: per_second.max(1),
+            waiting: Lane::default(),
+            confirm: Lane::default(),
+            periodic: Lane::default(),
+            closed_until: Mutex::new(None),
+        }
     }
 
-    /// Takes a token, waiting for it at most `within`. Fails at once when that would not do. A
-    /// caller that gives up while waiting has spent its token: the budget errs on the slow side.
-    pub(super) async fn take(&self, within: Duration) -> Result<(), Exhausted> {
-        let wait = self.tokens().reserve(Instant::now(), within)?;
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+    /// Takes a token and waits until it is due. Fails without waiting when it would not be due in
+    /// time. A caller that gives up while waiting has spent its token: the budget errs on the slow
+    /// side.
+    pub(super) async fn take(&self, ready: Readiness) -> Result<(), Exhausted> {
+        let began = Instant::now();
+        let deadline = began + ready.patience;
+        loop {
+            let due = self.token(&ready, deadline).await?;
+            sleep_until(due.into()).await;
+            // Midtrans may have asked for a pause since the token was taken.
+            if self.closed().is_none_or(|until| until <= Instant::now()) {
+                break;
+            }
         }
+        metrics::gateway_token_taken(ready.priority.as_str(), began.elapsed());
         Ok(())
     }
 
-    /// Gives no token out for a while, because Midtrans asked for it.
-    pub(super) fn hold_back(&self, pause: Duration) {
-        self.tokens().hold_back(Instant::now(), pause);
-    }
-
-    fn tokens(&self) -> std::sync::MutexGuard<'_, Tokens> {
-        // Two assignments cannot be left half done by a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The bucket as arithmetic: `due` is when the next token is due at an even pace, and may lie in
-/// the past by as much as a burst is worth.
-#[derive(Debug)]
-struct Tokens {
-    interval: Duration,
-    burst: Duration,
-    due: Instant,
-    closed_until: Instant,
-}
-
-impl Tokens {
-    fn new(per_second: u32, now: Instant) -> Self {
-        let interval = Duration::from_secs(1) / per_second.max(1);
-        let burst = BURST.saturating_sub(interval);
-        Self {
-            interval,
-            burst,
-            due: now.checked_sub(burst).unwrap_or(now),
-            closed_until: now,
+    /// Gives no token out for a while, because Midtrans asked for it in answer to a request that
+    /// was sent `age` ago, and slows the fleet down.
+    pub(super) async fn hold_back(&self, pause: Duration, age: Duration) {
+        self.close(Instant::now() + pause);
+        let reduce = self
+            .store
+            .gateway_budget_reduce(self.per_second, pause, age);
+        match timeout(DATABASE_LIMIT, reduce).await {
+            Ok(Ok(true)) => warn!(
+                gateway.pause_seconds = pause.as_secs_f64(),
+                "Midtrans limits our requests: the fleet pauses and goes on at half the rate"
+            ),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => warn!(%error, "The fleet was not told that Midtrans limits it"),
+            Err(_) => warn!("The fleet was not told in time that Midtrans limits it"),
         }
     }
 
-    /// Spends a token; how long to wait until it may be used.
-    fn reserve(&mut self, now: Instant, within: Duration) -> Result<Duration, Exhausted> {
-        let earliest = now.checked_sub(self.burst).unwrap_or(now);
-        let due = self.due.max(earliest);
-        let wait = due.max(self.closed_until).saturating_duration_since(now);
-        if wait > within {
-            return Err(Exhausted { retry_after: wait });
-        }
-        self.due = due + self.interval;
-        Ok(wait)
-    }
-
-    /// After the pause the pace begins anew, without a burst.
-    fn hold_back(&mut self, now: Instant, pause: Duration) {
-        let until = now.checked_add(pause).unwrap_or(now);
-        self.closed_until = self.closed_until.max(until);
-        self.due = self.due.max(until);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn millis(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    #[test]
-    fn a_quiet_bucket_gives_a_small_burst_and_then_an_even_pace() {
-        let start = Instant::now();
-        let mut tokens = Tokens::new(20, start);
-        let waits: Vec<_> = (0..9)
-            .map(|_| tokens.reserve(start, LONG).unwrap().as_millis())
-            .collect();
-        assert_eq!(waits, [0, 0, 0, 0, 0, 50, 100, 150, 200]);
-        let later = start + LONG;
-        assert_eq!(tokens.reserve(later, LONG), Ok(Duration::ZERO));
-    }
-
-    #[test]
-    fn a_slow_budget_has_no_burst() {
-        let start = Instant::now();
-        let mut tokens = Tokens::new(0, start);
-        assert_eq!(tokens.reserve(start, LONG), Ok(Duration::ZERO));
-        assert_eq!(tokens.reserve(start, LONG), Ok(millis(1_000)));
-    }
-
-    #[test]
-    fn a_wait_that_is_too_long_spends_nothing() {
-        let start = Instant::now();
-        let mut tokens = Tokens::new(1, start);
-        tokens.reserve(start, LONG).unwrap();
-        for _ in 0..3 {
-            let refused = tokens.reserve(start, millis(999)).unwrap_err();
-            assert_eq!(refused.retry_after, millis(1_000));
-        }
-        assert_eq!(tokens.reserve(start, millis(1_000)), Ok(millis(1_000)));
-    }
-
-    #[test]
-    fn nothing_is_given_while_held_back_and_no_burst_after_it() {
-        let start = Instant::now();
-        let mut tokens = Tokens::new(20, start);
-        tokens.hold_back(start, millis(3_000));
-        tokens.hold_back(start, millis(1_000));
-        assert!(tokens.reserve(start, millis(2_999)).is_err());
-        let after = start + millis(3_000);
-        let waits = [0, 1, 2].map(|_| tokens.reserve(after, LONG).unwrap().as_millis());
-        assert_eq!(waits, [0, 50, 100]);
-    }
-
-    #[tokio::test]
-    async fn an_exhausted_budget_fails_without_waiting() {
-        let budget = Budget::new(1);
-        budget.take(Duration::ZERO).await.unwrap();
-        let refused = budget.take(millis(10)).await.unwrap_err();
-        assert!(refused.retry_after > millis(900));
-    }
-
-    proptest! {
-        #[test]
-        fn no_second_sees_more_than_the_rate_and_a_burst(
-            rate in 1_u32..200,
-            gaps in prop::collection::vec(0_u64..120, 1..400),
-        ) {
-            let start = Instant::now();
-            let mut tokens = Tokens::new(rate, start);
-            let mut now = start;
-            let mut sent = Vec::new();
-            for gap in gaps {
-                now += millis(gap);
-                if let Ok(wait) = tokens.reserve(now, millis(500)) {
-                    sent.push(now + wait);
-                }
+    /// The due time of a token for the next caller in the line.
+    async fn token(&self, ready: &Readiness, deadline: Instant) -> Result<Instant, Exhausted> {
+        let lane = self.lane(ready.priority);
+        let _caller = Caller::of(&lane.callers);
+        let mut tokens = timeout_at(deadline.into(), lane.tokens.lock())
+            .await
+            .map_err(|_| Exhausted { retry_after: BURST })?;
+        loop {
+            let now = Instant::now();
+            let closed = self.closed().unwrap_or(now);
+            // What nobody came for in time is gone, and so is what was taken before a pause.
+            tokens.retain(|due| *due + BURST >= now && (closed <= now || *due >= closed));
+            if let Some(due) = tokens.front().copied() {
+                in_time(now, due, deadline)?;
+                tokens.pop_front();
+                return Ok(due);
             }
-            sent.sort();
-            for (index, first) in sent.iter().enumerate() {
-                let end = *first + Duration::from_secs(1);
-                let count = sent[index..].iter().take_while(|at| **at < end).count();
-                prop_assert!(count <= rate as usize + rate as usize / 4 + 2, "{count}");
+            if closed > now {
+                in_time(now, closed, deadline)?;
+                sleep_until(closed.into()).await;
+                continue;
             }
+            let given = self
+                .ask(lane, ready, deadline.saturating_duration_since(now))
+                .await?;
+            let now = Instant::now();
+            if given.count == 0 {
+                let due_in = given.due_in(0);
+                in_time(now, now + due_in, deadline)?;
+                // Half of the horizon has room then: enough for more than one token.
+                let pause = due_in.saturating_sub(ready.horizon / 2);
+                sleep_until((now + pause.max(given.pace() / 2).max(SHORTEST)).into()).await;
+            }
+            tokens.extend((0..given.count).map(|n| now + given.due_in(n)));
         }
+    }
+
+    /// Takes tokens out of the database for those who wait.
+    async fn ask(
+        &self,
+        lane: &Lane,
+        ready: &Readiness,
+        left: Duration,
+    ) -> Result<TokensGiven, Exhausted> {
+        let most = self.per_second.div_ceil(4);
+        let wanted = TokensWanted {
+            per_second: self.per_second,
+            count: lane.callers.load(Ordering::Relaxed).clamp(1, most),
+            horizon: ready.horizon.min(left),
+            burst: BURST,
+        };
+        match timeout(DATABASE_LIMIT, self.given(wanted)).await {
+            Ok(Ok(Some(given))) => {
+                metrics::gateway_rate(given.rate);
+                return Ok(given);
+            }
+            Ok(Ok(None)) => warn!("The budget of the gateway has no row and takes none"),
+            Ok(Err(error)) => warn!(%error, "The budget of the gateway is not available"),
+            Err(_) => warn!("The budget of the gateway did not answer in time"),
+        }
+        let retry_after = DATABASE_PAUSE;
+        Err(Exhausted { retry_after })
+    }
+
+    async fn given(&self, wanted: TokensWanted) -> Result<Option<TokensGiven>, StoreError> {
+        let given = self.store.gateway_budget_take(wanted).await?;
+        if given.is_some() {
+            return Ok(given);
+        }
+        error!("The table gateway_budget had no row; it is made anew");
+        self.store.gateway_budget_restore().await?;
+        self.store.gateway_budget_take(wanted).await
+    }
+
+    const fn lane(&self, priority: Priority) -> &Lane {
+        match priority {
+            Priority::Waiting => &self.waiting,
+            Priority::Confirm => &self.confirm,
+            Priority::Periodic => &self.periodic,
+        }
+    }
+
+    fn close(&self, until: Instant) {
+        let mut closed = self.lock_closed();
+        *closed = Some(closed.map_or(until, |before| before.max(until)));
+    }
+
+    fn closed(&self) -> Option<Instant> {
+        *self.lock_closed()
+    }
+
+    fn lock_closed(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        // One assignment cannot be left half done by a panic.
+        self.closed_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is due already is never too late.
+fn in_time(now: Instant, due: Instant, deadline: Instant) -> Result<(), Exhausted> {
+    if due <= deadline.max(now) {
+        return Ok(());
+    }
+    let retry_after = due.saturating_duration_since(now);
+    Err(Exhausted { retry_after })
+}
+
+/// Somebody who waits for a token; counted until dropped.
+struct Caller<'a>(&'a AtomicU32);
+
+impl<'a> Caller<'a> {
+    fn of(callers: &'a AtomicU32) -> Self {
+        callers.fetch_add(1, Ordering::Relaxed);
+        Self(callers)
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -8,45 +8,68 @@ use tracing::{Instrument as _, info_span};
 
 use super::address::Base;
 use super::answer::{Question, Reply};
+use super::budget::Budget;
 use super::error::{GatewayError, SetupError};
 use super::limits::Limits;
 use super::line::{Line, Reading, Request};
+use super::priority::Priority;
 use crate::config::GatewaySettings;
 use crate::domain::signature::ServerKey;
 use crate::domain::{ServerKeys, Source, StatusAnswer};
+use crate::store::Store;
 use crate::telemetry::traces_enabled;
 
-/// The client of Midtrans' APIs. Clones share connections, budget and circuit breaker.
+/// The client of Midtrans' APIs. Clones share connections and circuit breaker, and all processes
+/// with the same database share the budget.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
 
+#[derive(Clone)]
 pub(super) struct Inner {
-    pub(super) line: Line,
+    pub(super) line: Arc<Line>,
     pub(super) core: Base,
     pub(super) snap: Base,
     keys: ServerKeys,
+    priority: Priority,
 }
 
 impl Gateway {
-    /// A client for these settings, with the default limits. Sends nothing yet.
+    /// A client for these settings, with the default limits, for somebody who waits. Sends nothing
+    /// yet. The budget is kept in the store.
     ///
     /// # Errors
     /// When a setting cannot be used; the text names it.
-    pub fn new(settings: &GatewaySettings) -> Result<Self, SetupError> {
-        Self::with_limits(settings, Limits::default())
+    pub fn new(settings: &GatewaySettings, store: Store) -> Result<Self, SetupError> {
+        Self::with_limits(settings, store, Limits::default())
     }
 
     /// A client with other limits.
     ///
     /// # Errors
     /// As [`Gateway::new`].
-    pub fn with_limits(settings: &GatewaySettings, limits: Limits) -> Result<Self, SetupError> {
+    pub fn with_limits(
+        settings: &GatewaySettings,
+        store: Store,
+        limits: Limits,
+    ) -> Result<Self, SetupError> {
+        let budget = Budget::new(store, settings.midtrans_rps);
         Ok(Self(Arc::new(Inner {
-            line: Line::new(limits, settings.midtrans_rps)?,
+            line: Arc::new(Line::new(limits, budget)?),
             core: Base::parse(&settings.midtrans_api_url).map_err(SetupError::Address)?,
             snap: Base::parse(&settings.midtrans_snap_url).map_err(SetupError::SnapAddress)?,
             keys: settings.keys.midtrans_server_key.clone(),
+            priority: Priority::Waiting,
         })))
+    }
+
+    /// The same client for somebody else: its questions wait for the budget and for an open circuit
+    /// as their priority does.
+    #[must_use]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        Self(Arc::new(Inner {
+            priority,
+            ..Inner::clone(&self.0)
+        }))
     }
 
     /// Asks what a transaction is now. `id` is the transaction id, which is to be preferred, or
@@ -55,7 +78,7 @@ impl Gateway {
     ///
     /// `Found` carries `session_id` as its session, whatever the answer says. The answer is never
     /// [`StatusAnswer::Error`]: each of those is a typed [`GatewayError`]. Ends within
-    /// [`Limits::question`].
+    /// [`Limits::question`], a periodic one within [`Limits::periodic_wait`] more.
     ///
     /// # Errors
     /// Each [`GatewayError`] says by its class whether to wait, to try later or to give up.
@@ -118,6 +141,7 @@ impl Inner {
         let key: &ServerKey = self.keys.signing(merchant_id).ok_or(GatewayError::NoKey)?;
         Ok(Request {
             what,
+            priority: self.priority,
             method: Method::POST,
             url: url.ok_or(GatewayError::BadId)?,
             key,
@@ -134,6 +158,7 @@ impl fmt::Debug for Gateway {
             .field("snap", &self.0.snap)
             .field("keys", &self.0.keys)
             .field("limits", &self.0.line.limits)
+            .field("priority", &self.0.priority)
             .finish_non_exhaustive()
     }
 }

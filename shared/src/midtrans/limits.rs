@@ -9,7 +9,7 @@ pub struct Limits {
     pub connect: Duration,
     /// From sending one request to the end of its answer.
     pub request: Duration,
-    /// A whole question with all its tries and pauses.
+    /// A whole question with all its tries and pauses; a periodic one has `periodic_wait` on top.
     pub question: Duration,
     /// Requests of one question.
     pub tries: u32,
@@ -17,8 +17,10 @@ pub struct Limits {
     pub retry_window: Duration,
     /// The first pause between two tries; the next is three times as long.
     pub first_pause: Duration,
-    /// Longest wait for the request budget.
+    /// Longest wait for the request budget, when somebody waits for the answer.
     pub budget_wait: Duration,
+    /// The same of periodic questions, which also wait for an open circuit.
+    pub periodic_wait: Duration,
     /// Failed requests in a row that open the circuit.
     pub open_after: u32,
     /// How long it stays open before a probe.
@@ -37,6 +39,8 @@ impl Default for Limits {
             retry_window: Duration::from_secs(6),
             first_pause: Duration::from_millis(200),
             budget_wait: Duration::from_secs(2),
+            // Operators' syncs may use the budget up for a while.
+            periodic_wait: Duration::from_secs(30),
             open_after: 5,
             cool_down: Duration::from_secs(10),
         }

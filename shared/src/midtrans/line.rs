@@ -11,10 +11,11 @@ use tracing::error;
 
 use super::answer::Reply;
 use super::backoff::{Failed, Policy, retry};
-use super::breaker::Breaker;
-use super::budget::Budget;
+use super::breaker::{Breaker, Pass};
+use super::budget::{Budget, Readiness};
 use super::error::{GatewayError, SetupError};
 use super::limits::Limits;
+use super::priority::Priority;
 use crate::domain::signature::ServerKey;
 use crate::telemetry::metrics;
 
@@ -43,6 +44,7 @@ pub(super) struct Line {
 pub(super) struct Request<'a> {
     /// The word in the metrics.
     pub(super) what: &'static str,
+    pub(super) priority: Priority,
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) key: &'a ServerKey,
@@ -62,11 +64,11 @@ pub(super) struct Reading<T, J> {
 }
 
 impl Line {
-    pub(super) fn new(limits: Limits, per_second: u32) -> Result<Self, SetupError> {
+    pub(super) fn new(limits: Limits, budget: Budget) -> Result<Self, SetupError> {
         Ok(Self {
             client: client(&limits).map_err(SetupError::Client)?,
             limits,
-            budget: Budget::new(per_second),
+            budget,
             breaker: Breaker::new(limits.open_after, limits.cool_down),
             key_alarm: Mutex::new(None),
         })
@@ -81,10 +83,13 @@ impl Line {
     where
         J: Fn(&Reply, OffsetDateTime) -> Result<T, GatewayError>,
     {
-        let deadline = Instant::now() + self.limits.question;
+        // Who may wait for long for the first token has as much time after it as everybody.
+        let patience = request.priority.patience(&self.limits);
+        let longer = patience.saturating_sub(self.limits.budget_wait);
+        let deadline = Instant::now() + self.limits.question + longer;
         let policy = Policy {
             tries: self.limits.tries,
-            window: self.limits.retry_window,
+            window: self.limits.retry_window + longer,
             first_pause: self.limits.first_pause,
         };
         let once = || {
@@ -110,13 +115,8 @@ impl Line {
     where
         J: Fn(&Reply, OffsetDateTime) -> Result<T, GatewayError>,
     {
-        // Asked before the wait, so that an open circuit costs no token and no time; and after it,
-        // because the wait may outlast it.
-        self.breaker.check(Instant::now())?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.budget.take(self.limits.budget_wait.min(left)).await?;
+        let pass = self.allowed(request.priority, deadline).await?;
         let began = Instant::now();
-        let pass = self.breaker.admit(began)?;
 
         let asked_at = OffsetDateTime::now_utc();
         let left = deadline.saturating_duration_since(began);
@@ -138,12 +138,45 @@ impl Line {
         match &answer {
             Err(GatewayError::Limited { retry_after }) => {
                 let pause = retry_after.unwrap_or(LIMITED_PAUSE).min(LONGEST_HOLD);
-                self.budget.hold_back(pause);
+                self.budget.hold_back(pause, began.elapsed()).await;
             }
             Err(GatewayError::KeyRefused) => self.raise_key_alarm(request.key),
             Ok(_) | Err(_) => {}
         }
         answer
+    }
+
+    /// Waits until a request may be sent. The circuit is asked before the token, so that an open
+    /// one costs no token and no time, and again after it, because the wait may outlast its state.
+    async fn allowed(
+        &self,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Pass<'_>, GatewayError> {
+        loop {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(GatewayError::Timeout);
+            }
+            let pass = match self.breaker.admit(now) {
+                Ok(pass) => pass,
+                Err(open) if priority.waits_for_circuit() && open.retry_after < left => {
+                    tokio::time::sleep(open.retry_after).await;
+                    continue;
+                }
+                Err(open) => return Err(open.into()),
+            };
+            let ready = Readiness {
+                priority,
+                horizon: priority.horizon(&self.limits),
+                patience: priority.patience(&self.limits).min(left),
+            };
+            self.budget.take(ready).await?;
+            if pass.stands() {
+                return Ok(pass);
+            }
+        }
     }
 
     async fn send(&self, request: &Request<'_>) -> Result<Reply, GatewayError> {

@@ -2,7 +2,7 @@
 //!
 //! [`Gateway`] asks what a transaction is, makes one, and ends one; it answers in domain words or
 //! with a classified [`GatewayError`]. Around each request stand, in this order, a circuit
-//! breaker, the request budget and a time limit (`line`); around all of them, a bounded retry. A
+//! breaker, the fleet's request budget and a time limit (`line`); around all of them, a bounded retry. A
 //! request that must not be done twice is sent again only when it was certainly not done; else
 //! [`CallError::Unknown`] says that only the status API can tell. What an answer means for an
 //! order is decided by the one path (`apply`).
@@ -22,6 +22,7 @@ mod error;
 mod backoff;
 mod breaker;
 mod budget;
+mod priority;
 
 mod address;
 
@@ -31,3 +32,4 @@ pub use charge::Charge;
 pub use error::{CallError, GatewayError, SetupError};
 pub use gateway::Gateway;
 pub use limits::Limits;
+pub use priority::Priority;

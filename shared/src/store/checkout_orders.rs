@@ -3,8 +3,12 @@
 
 use time::OffsetDateTime;
 
+use super::inventory::Reservation;
 use super::{Store, StoreError, Txn};
 use crate::domain::cart::{Cart, Ware};
+
+/// What two requests with one key violate.
+pub const KEY_UNIQUE: &str = "idempotency_keys_pkey";
 
 /// What is known about a request before anything is locked; all of one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,5 +155,48 @@ impl Store {
         .await
         .map_err(StoreError::of("creating an order under its key"))?;
         Ok(claimed.map_or(Claimed::Taken, Claimed::Ours))
+    }
+
+    /// Places an order for seats of one slot, under a key that was never used, in one statement:
+    /// the row that everybody wants is locked for no round trip. False when the slot is not what
+    /// was read before; a key that is known violates [`KEY_UNIQUE`].
+    pub async fn checkout_place_seats(
+        &self,
+        order: &NewKeyedOrder<'_>,
+        seats: &Reservation<'_>,
+    ) -> Result<bool, StoreError> {
+        let placed = sqlx::query!(
+            r#"
+            WITH taken AS (
+                UPDATE capacity_slots
+                SET reserved = reserved + $8::bigint, updated_at = now()
+                WHERE id = $7 AND price = $9 AND starts_at > now()
+                  AND reserved + sold + $8::bigint <= capacity
+                RETURNING id, price
+            ), o AS (
+                INSERT INTO orders (order_code, user_id, gross_amount, idempotency_key, expires_at)
+                SELECT $1, $2, $3, $4, now() + make_interval(secs => $5) FROM taken
+                RETURNING id
+            ), key AS (
+                INSERT INTO idempotency_keys (user_id, key, request_hash, order_id)
+                SELECT $2, $4, $6, o.id FROM o
+            )
+            INSERT INTO order_items (order_id, kind, slot_id, quantity, unit_price)
+            SELECT o.id, 'ticket', taken.id, $8::bigint, taken.price FROM o, taken
+            "#,
+            order.order_code,
+            order.cart.user_id(),
+            order.gross_amount,
+            order.cart.key(),
+            order.ttl_seconds,
+            &order.cart.fingerprint()[..],
+            seats.key,
+            seats.quantity,
+            seats.price,
+        )
+        .execute(self.pool())
+        .await
+        .map_err(StoreError::of("placing an order for seats"))?;
+        Ok(placed.rows_affected() == 1)
     }
 }

@@ -64,6 +64,11 @@ impl StoreError {
         matches!(&self.kind, StoreErrorKind::Refused { constraint: Some(name) } if name == constraint)
     }
 
+    /// True when a constraint forbids it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Refused { .. })
+    }
+
     /// True when the database is away.
     pub fn is_unavailable(&self) -> bool {
         self.kind == StoreErrorKind::Unavailable

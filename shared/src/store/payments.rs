@@ -1,5 +1,7 @@
 //! Payment sessions: making those a webhook brought, locking them, writing their projection.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
 use super::columns::columns;
@@ -65,6 +67,7 @@ impl Store {
         &self,
         txn: &mut Txn,
         payments: &[NewPayment<'_>],
+        first_check: Duration,
     ) -> Result<(), StoreError> {
         if payments.is_empty() {
             return Ok(());
@@ -76,8 +79,9 @@ impl Store {
         );
         sqlx::query!(
             r#"
-            INSERT INTO payments (session_id, order_id, origin, gross_amount)
-            SELECT p.session_id, p.order_id, 'webhook', p.gross_amount
+            INSERT INTO payments (session_id, order_id, origin, gross_amount, next_check_at)
+            SELECT p.session_id, p.order_id, 'webhook', p.gross_amount,
+                   now() + make_interval(secs => $4)
             FROM unnest($1::text[], $2::bigint[], $3::bigint[])
                 AS p (session_id, order_id, gross_amount)
             ORDER BY p.session_id
@@ -86,6 +90,7 @@ impl Store {
             sessions as _,
             orders as _,
             &amounts,
+            first_check.as_secs_f64(),
         )
         .execute(&mut **txn)
         .await
@@ -118,11 +123,13 @@ impl Store {
         .map_err(StoreError::of("locking payments"))
     }
 
-    /// Writes what the projections say.
+    /// Writes what the projections say. A payment that may change again is checked again; one that
+    /// is final keeps its check until the reconciler has seen that its order agrees.
     pub async fn payments_update_in_txn(
         &self,
         txn: &mut Txn,
         updates: &[PaymentUpdate],
+        first_check: Duration,
     ) -> Result<(), StoreError> {
         if updates.is_empty() {
             return Ok(());
@@ -145,6 +152,11 @@ impl Store {
                 payment_channel = coalesce(u.payment_channel, p.payment_channel),
                 paid_at = coalesce(p.paid_at, u.paid_at),
                 expires_at = coalesce(u.expires_at, p.expires_at),
+                checks = CASE WHEN p.status = u.status THEN p.checks ELSE 0 END,
+                next_check_at = CASE
+                    WHEN p.next_check_at IS NULL
+                         AND u.status IN ('created', 'pending', 'authorize', 'capture', 'deny')
+                    THEN now() + make_interval(secs => $8) ELSE p.next_check_at END,
                 updated_at = now()
             FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[],
                         $6::timestamptz[], $7::timestamptz[])
@@ -158,6 +170,7 @@ impl Store {
             channels as _,
             paid as _,
             expires as _,
+            first_check.as_secs_f64(),
         )
         .execute(&mut **txn)
         .await

@@ -1,9 +1,8 @@
-//! What the shop and the operators read: an order with its payments, orphans, counts.
+//! What the shop and the operators read: an order with its payments, and orphans.
 //!
 //! Nothing here locks or writes. The history of an order is in
-//! [`read_timeline`](super::read_timeline).
-
-use std::collections::BTreeMap;
+//! [`read_timeline`](super::read_timeline), counts are in [`summary`](super::summary), what needs
+//! somebody to look at it in [`monitor`](super::monitor).
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -132,25 +131,6 @@ pub struct OrphanView {
     pub updated_at: OffsetDateTime,
 }
 
-/// How many there are of what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SummaryView {
-    /// Orders by status.
-    pub orders: BTreeMap<String, i64>,
-    /// Payment sessions by status.
-    pub payments: BTreeMap<String, i64>,
-    /// Distinct notifications by verdict.
-    pub notifications: BTreeMap<String, i64>,
-    /// Payments that belong to no order.
-    pub orphans: i64,
-    /// Dead letters by what an operator did with them: `dead`, `replaying`, …
-    pub dead_letters: BTreeMap<String, i64>,
-    /// The database's clock when this was counted.
-    #[serde(with = "time::serde::rfc3339")]
-    pub at: OffsetDateTime,
-}
-
 impl Store {
     /// An order with its payments, of one moment; `None` when there is no such order.
     pub async fn read_order(&self, order_code: &str) -> Result<Option<OrderView>, StoreError> {
@@ -225,51 +205,5 @@ impl Store {
         .fetch_all(self.pool())
         .await
         .map_err(StoreError::of("reading orphans"))
-    }
-
-    /// Counts everything, in one statement and so of one moment.
-    pub async fn read_summary(&self) -> Result<SummaryView, StoreError> {
-        let rows = sqlx::query!(
-            r#"
-            SELECT 'orders' AS "what!", status AS "word!", count(*) AS "count!", now() AS "at!"
-            FROM orders GROUP BY status
-            UNION ALL
-            SELECT 'payments', status, count(*), now() FROM payments GROUP BY status
-            UNION ALL
-            SELECT 'notifications', verdict, count(*), now()
-            FROM payment_webhook_events GROUP BY verdict
-            UNION ALL
-            SELECT 'dead_letters', status, count(*), now() FROM dead_letters GROUP BY status
-            UNION ALL
-            SELECT 'orphans', '', count(*), now()
-            FROM payments WHERE order_id IS NULL AND origin = 'webhook'
-            "#
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(StoreError::of("counting"))?;
-        let mut summary = SummaryView {
-            orders: BTreeMap::new(),
-            payments: BTreeMap::new(),
-            notifications: BTreeMap::new(),
-            orphans: 0,
-            dead_letters: BTreeMap::new(),
-            at: OffsetDateTime::UNIX_EPOCH,
-        };
-        for row in rows {
-            summary.at = row.at;
-            let counts = match row.what.as_str() {
-                "orders" => &mut summary.orders,
-                "payments" => &mut summary.payments,
-                "notifications" => &mut summary.notifications,
-                "dead_letters" => &mut summary.dead_letters,
-                _ => {
-                    summary.orphans = row.count;
-                    continue;
-                }
-            };
-            counts.insert(row.word, row.count);
-        }
-        Ok(summary)
     }
 }

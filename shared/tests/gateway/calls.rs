@@ -8,7 +8,7 @@ use shared::midtrans::{
 use time::{Duration, OffsetDateTime};
 
 use super::scripted::{Answer, Server};
-use super::{Gateway, Limits, SESSION, TRANSACTION, gateway, limits, settings};
+use super::{Limits, SESSION, TRANSACTION, gateway, gateway_with, limits};
 
 fn charge(method: PayMethod) -> Charge<'static> {
     Charge {
@@ -93,7 +93,10 @@ async fn each_answer_to_a_charge_has_its_meaning() {
     for (answer, expected) in cases {
         let what = format!("{answer:?}");
         let server = Server::start([answer]).await;
-        let answer = gateway(&server).charge(&charge(PayMethod::Gopay)).await;
+        let answer = gateway(&server)
+            .await
+            .charge(&charge(PayMethod::Gopay))
+            .await;
         assert!(expected(&answer), "{what}: {answer:?}");
         assert_eq!(server.requests().len(), 1, "{what}");
     }
@@ -118,7 +121,7 @@ async fn a_charge_that_may_have_been_made_is_not_sent_again() {
             request: std::time::Duration::from_millis(500),
             ..limits()
         };
-        let gateway = Gateway::with_limits(&settings(&server, super::KEY, 1_000), limits).unwrap();
+        let gateway = gateway_with(&server, limits).await;
         let answer = gateway.charge(&charge(PayMethod::Gopay)).await;
         assert!(matches!(answer, Err(CallError::Unknown(_))), "{what}");
         assert_eq!(server.requests().len(), 1, "{what}");
@@ -128,7 +131,10 @@ async fn a_charge_that_may_have_been_made_is_not_sent_again() {
 #[tokio::test]
 async fn a_charge_that_was_certainly_not_made_is_sent_again_with_the_same_key() {
     let server = Server::start([Answer::limited("0"), described("201", "pending")]).await;
-    let answer = gateway(&server).charge(&charge(PayMethod::Gopay)).await;
+    let answer = gateway(&server)
+        .await
+        .charge(&charge(PayMethod::Gopay))
+        .await;
     assert!(matches!(answer, Ok(ChargeAnswer::Made(_))), "{answer:?}");
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -140,7 +146,7 @@ async fn a_charge_that_was_certainly_not_made_is_sent_again_with_the_same_key() 
         assert!(request.contains(r#""payment_type":"gopay""#), "{request}");
     }
     let server = Server::start([]).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server).await;
     server.stop().await;
     let answer = gateway.charge(&charge(PayMethod::Gopay)).await;
     assert!(matches!(answer, Err(CallError::NotDone(_))), "{answer:?}");
@@ -186,7 +192,7 @@ async fn each_answer_to_a_page_has_its_meaning() {
     for (answer, expected) in cases {
         let what = format!("{answer:?}");
         let server = Server::start([answer]).await;
-        let answer = gateway(&server).snap(&charge(PayMethod::Snap)).await;
+        let answer = gateway(&server).await.snap(&charge(PayMethod::Snap)).await;
         assert!(expected(&answer), "{what}: {answer:?}");
         let requests = server.requests();
         assert_eq!(requests.len(), 1, "{what}");
@@ -202,7 +208,7 @@ async fn a_transaction_is_ended_by_200_and_by_407() {
     ] {
         // Ending it twice does no harm, so a lost answer is asked for again.
         let server = Server::start([Answer::Close, answer]).await;
-        let gateway = gateway(&server);
+        let gateway = gateway(&server).await;
         let ended = match what {
             "cancel" => gateway.cancel(TRANSACTION, SESSION).await,
             _ => gateway.expire(TRANSACTION, SESSION).await,
@@ -235,7 +241,7 @@ async fn a_state_that_allows_no_end_and_an_unknown_transaction_are_told_apart() 
     for (answer, expected) in cases {
         let what = format!("{answer:?}");
         let server = Server::start([answer]).await;
-        let answer = gateway(&server).cancel(SESSION, SESSION).await;
+        let answer = gateway(&server).await.cancel(SESSION, SESSION).await;
         assert!(expected(&answer), "{what}: {answer:?}");
     }
 }
@@ -248,12 +254,12 @@ async fn a_page_is_closed_or_says_why_not() {
         (snap_error(404, "not found"), PageClosed::NotFound),
     ] {
         let server = Server::start([answer]).await;
-        let closed = gateway(&server).cancel_page("t-1").await;
+        let closed = gateway(&server).await.cancel_page("t-1").await;
         assert_eq!(closed.unwrap(), expected);
         let path = "POST /snap/v1/transactions/t-1/cancel ";
         assert!(server.requests()[0].starts_with(path));
     }
     let server = Server::start([blocked()]).await;
-    let closed = gateway(&server).cancel_page("t-1").await;
+    let closed = gateway(&server).await.cancel_page("t-1").await;
     assert!(matches!(closed, Err(CallError::Unknown(_))), "{closed:?}");
 }

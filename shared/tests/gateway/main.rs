@@ -1,9 +1,13 @@
 //! The gateway client against a server on loopback that answers from a script, byte by byte, also
 //! in ways no proper HTTP server would.
+//!
+//! Needs `LUNAS_TEST_DATABASE_URL`, where the budget of each client is.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may")]
 
 mod calls;
+mod database;
+mod pacing;
 mod scripted;
 
 use std::time::{Duration, Instant};
@@ -47,8 +51,16 @@ fn limits() -> Limits {
     }
 }
 
-fn gateway(server: &Server) -> Gateway {
-    Gateway::with_limits(&settings(server, KEY, 1_000), limits()).unwrap()
+async fn gateway(server: &Server) -> Gateway {
+    gateway_with(server, limits()).await
+}
+
+async fn gateway_with(server: &Server, limits: Limits) -> Gateway {
+    gateway_at(&settings(server, KEY, 1_000), limits).await
+}
+
+async fn gateway_at(settings: &GatewaySettings, limits: Limits) -> Gateway {
+    Gateway::with_limits(settings, database::store().await, limits).unwrap()
 }
 
 async fn ask(gateway: &Gateway, id: &str) -> Result<StatusAnswer, GatewayError> {
@@ -74,7 +86,7 @@ fn expired() -> Answer {
 #[tokio::test]
 async fn an_expired_transaction_is_found_and_keeps_our_session() {
     let server = Server::start([expired()]).await;
-    let answer = ask(&gateway(&server), TRANSACTION).await.unwrap();
+    let answer = ask(&gateway(&server).await, TRANSACTION).await.unwrap();
     let StatusAnswer::Found(seen) = answer else {
         panic!("not found");
     };
@@ -101,7 +113,7 @@ async fn an_expired_transaction_is_found_and_keeps_our_session() {
 async fn not_found_arrives_under_http_200() {
     let none = r#"{"status_code":"404","status_message":"Transaction doesn't exist.","id":"x"}"#;
     let server = Server::start([Answer::json(200, none)]).await;
-    let answer = ask(&gateway(&server), SESSION).await;
+    let answer = ask(&gateway(&server).await, SESSION).await;
     assert!(matches!(answer, Ok(StatusAnswer::NotFound)));
     assert_eq!(server.requests().len(), 1);
 }
@@ -110,7 +122,7 @@ async fn not_found_arrives_under_http_200() {
 async fn an_id_with_a_slash_is_one_segment_and_the_routers_404_is_not_not_found() {
     let router = r#"{"timestamp":"t","status":404,"error":"Not Found","path":"/v2/A"}"#;
     let server = Server::start([Answer::json(404, router)]).await;
-    let error = ask(&gateway(&server), "A/B;C").await.unwrap_err();
+    let error = ask(&gateway(&server).await, "A/B;C").await.unwrap_err();
     assert!(matches!(error, GatewayError::UnknownRoute), "{error:?}");
     assert!(server.requests()[0].starts_with("GET /v2/A%2FB%3BC/status "));
 }
@@ -126,7 +138,7 @@ async fn transient_trouble_is_tried_again_until_it_passes() {
     ] {
         let what = format!("{trouble:?}");
         let server = Server::start([trouble.clone(), trouble, expired()]).await;
-        let answer = ask(&gateway(&server), TRANSACTION).await;
+        let answer = ask(&gateway(&server).await, TRANSACTION).await;
         assert!(
             matches!(answer, Ok(StatusAnswer::Found(_))),
             "{what}: {answer:?}"
@@ -139,7 +151,7 @@ async fn transient_trouble_is_tried_again_until_it_passes() {
 async fn three_tries_are_all_and_nobody_is_blamed() {
     let down = std::iter::repeat_n(Answer::json(503, ""), 3);
     let server = Server::start(down.chain([expired()])).await;
-    let error = ask(&gateway(&server), TRANSACTION).await.unwrap_err();
+    let error = ask(&gateway(&server).await, TRANSACTION).await.unwrap_err();
     assert!(
         matches!(error, GatewayError::Unavailable { status: 503 }),
         "{error:?}"
@@ -155,7 +167,7 @@ async fn a_connection_that_says_nothing_leaves_time_for_another_one() {
         request: Duration::from_millis(800),
         ..limits()
     };
-    let gateway = Gateway::with_limits(&settings(&server, KEY, 1_000), limits).unwrap();
+    let gateway = gateway_with(&server, limits).await;
     let answer = ask(&gateway, TRANSACTION).await;
     assert!(matches!(answer, Ok(StatusAnswer::Found(_))), "{answer:?}");
     assert_eq!(server.requests().len(), 2);
@@ -169,7 +181,7 @@ async fn a_question_ends_in_time_however_slow_the_answers_are() {
         question: Duration::from_millis(400),
         ..limits()
     };
-    let gateway = Gateway::with_limits(&settings(&server, KEY, 1_000), limits).unwrap();
+    let gateway = gateway_with(&server, limits).await;
     let began = Instant::now();
     let error = ask(&gateway, TRANSACTION).await.unwrap_err();
     assert!(matches!(error, GatewayError::Timeout), "{error:?}");
@@ -179,7 +191,7 @@ async fn a_question_ends_in_time_however_slow_the_answers_are() {
 #[tokio::test]
 async fn a_closed_port_is_a_wait() {
     let server = Server::start([]).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server).await;
     server.stop().await;
     let error = ask(&gateway, TRANSACTION).await.unwrap_err();
     assert!(matches!(error, GatewayError::Connection(_)), "{error:?}");
@@ -233,7 +245,7 @@ async fn what_trying_again_cannot_mend_is_asked_once() {
     ];
     for (answer, expected, class) in cases {
         let server = Server::start([answer, expired()]).await;
-        let error = ask(&gateway(&server), TRANSACTION).await.unwrap_err();
+        let error = ask(&gateway(&server).await, TRANSACTION).await.unwrap_err();
         assert!(expected(&error), "{error:?}");
         assert_eq!(error.classify(), class, "{error:?}");
         assert_eq!(server.requests().len(), 1, "{error:?}");
@@ -244,7 +256,7 @@ async fn what_trying_again_cannot_mend_is_asked_once() {
 async fn a_short_retry_after_is_waited_for() {
     let server = Server::start([Answer::limited("1"), expired()]).await;
     let began = Instant::now();
-    let answer = ask(&gateway(&server), TRANSACTION).await;
+    let answer = ask(&gateway(&server).await, TRANSACTION).await;
     assert!(matches!(answer, Ok(StatusAnswer::Found(_))), "{answer:?}");
     assert!(began.elapsed() >= Duration::from_secs(1));
 }
@@ -252,7 +264,7 @@ async fn a_short_retry_after_is_waited_for() {
 #[tokio::test]
 async fn a_long_retry_after_is_told_and_holds_everybody_back() {
     let server = Server::start([Answer::limited("60"), expired()]).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server).await;
     let began = Instant::now();
     let error = ask(&gateway, TRANSACTION).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
@@ -269,60 +281,10 @@ async fn a_long_retry_after_is_told_and_holds_everybody_back() {
 }
 
 #[tokio::test]
-async fn an_outage_opens_the_circuit_and_one_probe_closes_it() {
-    let server = Server::start([Answer::json(503, ""), Answer::json(503, "")]).await;
-    let limits = Limits {
-        tries: 1,
-        open_after: 2,
-        cool_down: Duration::from_millis(200),
-        ..limits()
-    };
-    let gateway = Gateway::with_limits(&settings(&server, KEY, 1_000), limits).unwrap();
-    for _ in 0..2 {
-        let error = ask(&gateway, TRANSACTION).await.unwrap_err();
-        assert!(
-            matches!(error, GatewayError::Unavailable { status: 503 }),
-            "{error:?}"
-        );
-    }
-    let error = ask(&gateway, TRANSACTION).await.unwrap_err();
-    assert!(
-        matches!(error, GatewayError::CircuitOpen { .. }),
-        "{error:?}"
-    );
-    assert_eq!(server.requests().len(), 2);
-
-    server.then([expired()]);
-    let began = Instant::now();
-    loop {
-        match ask(&gateway, TRANSACTION).await {
-            Ok(StatusAnswer::Found(_)) => break,
-            Err(GatewayError::CircuitOpen { retry_after }) => tokio::time::sleep(retry_after).await,
-            other => panic!("{other:?}"),
-        }
-        assert!(began.elapsed() < Duration::from_secs(5));
-    }
-    assert_eq!(server.requests().len(), 3);
-}
-
-#[tokio::test]
-async fn the_budget_paces_requests() {
-    let server = Server::start(std::iter::repeat_n(expired(), 8)).await;
-    let gateway = Gateway::with_limits(&settings(&server, KEY, 10), limits()).unwrap();
-    let began = Instant::now();
-    let asking = (0..8).map(|_| ask(&gateway, TRANSACTION));
-    for answer in futures::future::join_all(asking).await {
-        assert!(matches!(answer, Ok(StatusAnswer::Found(_))), "{answer:?}");
-    }
-    // Two or three at once, then one each 100 ms.
-    assert!(began.elapsed() >= Duration::from_millis(500));
-}
-
-#[tokio::test]
 async fn each_merchant_is_asked_with_its_own_key() {
     let server = Server::start([expired(), expired()]).await;
     let keys = format!("G1={KEY},G2={OTHER_KEY}");
-    let gateway = Gateway::with_limits(&settings(&server, &keys, 1_000), limits()).unwrap();
+    let gateway = gateway_at(&settings(&server, &keys, 1_000), limits()).await;
     for merchant in ["G1", "G2"] {
         let answer = gateway
             .status(TRANSACTION, SESSION, Some(merchant), Source::Admin)
@@ -343,7 +305,7 @@ async fn each_merchant_is_asked_with_its_own_key() {
 #[tokio::test]
 async fn nothing_printed_shows_a_key_or_a_url() {
     let server = Server::start([Answer::Reset, Answer::Reset, Answer::Reset]).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server).await;
     let error = ask(&gateway, TRANSACTION).await.unwrap_err();
     let printed = format!("{gateway:?} {error} {error:?}");
     for secret in [KEY, "U0ItTWlk", TRANSACTION] {
@@ -354,7 +316,7 @@ async fn nothing_printed_shows_a_key_or_a_url() {
 #[tokio::test]
 async fn a_question_can_be_asked_from_a_task() {
     let server = Server::start([expired()]).await;
-    let gateway = gateway(&server);
+    let gateway = gateway(&server).await;
     let task = tokio::spawn(async move { ask(&gateway, TRANSACTION).await });
     assert!(task.await.unwrap().is_ok());
 }
@@ -367,7 +329,8 @@ async fn a_bad_base_url_is_refused_by_name() {
         midtrans_api_url: "api.midtrans.com".to_owned(),
         ..good.clone()
     };
-    let error = Gateway::new(&bad_url).unwrap_err().to_string();
+    let store = database::store_that_is_away;
+    let error = Gateway::new(&bad_url, store()).unwrap_err().to_string();
     assert!(error.contains("MIDTRANS_API_URL"), "{error}");
-    assert!(Gateway::new(&good).is_ok());
+    assert!(Gateway::new(&good, store()).is_ok());
 }

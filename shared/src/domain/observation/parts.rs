@@ -56,6 +56,11 @@ impl Source {
         }
     }
 
+    /// Whether what comes by this way finds what others missed: its changes are logged as repairs.
+    pub const fn repairs(self) -> bool {
+        matches!(self, Self::Reconcile | Self::Admin)
+    }
+
     /// Reads the word back.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.as_str() == word)

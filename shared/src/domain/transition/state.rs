@@ -59,6 +59,19 @@ impl TransactionState {
         Self::Chargeback,
     ];
 
+    /// The state of a session from its row and that of the transaction that decided; a word that is
+    /// not known counts as not begun.
+    pub fn of_stored(
+        status: &str,
+        fraud: Option<&str>,
+        payment_type: Option<&str>,
+        channel: Option<&str>,
+    ) -> Self {
+        let status = TransactionStatus::parse(status);
+        let fraud = fraud.map(FraudStatus::parse);
+        Self::of(&status, fraud.as_ref(), Rail::of(payment_type, channel)).unwrap_or(Self::Created)
+    }
+
     /// What status and fraud status say together (`midtrans.md` 1.4), or `None` for a status that
     /// is not known. The same function reads stored rows, which keep Midtrans' words.
     pub fn of(status: &TransactionStatus, fraud: Option<&FraudStatus>, rail: Rail) -> Option<Self> {

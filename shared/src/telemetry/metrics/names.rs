@@ -115,11 +115,25 @@ metrics_table! {
         "Rupiah in dead letters that nobody has settled";
     OLDEST_UNRECONCILED = "lunas_oldest_unreconciled_seconds", Gauge,
         "Age of the oldest payment that is due for a check";
+    PAYMENTS_ORPHANS = "lunas_payments_orphans", Gauge,
+        "Payments that came by webhook and belong to no order, told by the leading scheduler";
+    PAYMENTS_STUCK = "lunas_payments_stuck", Gauge,
+        "Payments that wait for longer than PENDING_SLA after their time, told by the leading scheduler";
+    PAYMENTS_MISMATCHES = "lunas_payments_mismatches", Gauge,
+        "Payments that are paid while their order does not say so, told by the leading scheduler";
+    ORDERS_MISSING_SESSION = "lunas_orders_missing_session", Gauge,
+        "Orders that have a payment and name none, told by the leading scheduler";
 
     GATEWAY_REQUESTS = "lunas_gateway_requests_total", Counter,
         "Calls of the Midtrans APIs, by operation and outcome";
     GATEWAY_DURATION = "lunas_gateway_request_duration_seconds", Histogram(Latency),
         "Time of one call of the Midtrans APIs";
+    GATEWAY_TOKENS = "lunas_gateway_budget_tokens_total", Counter,
+        "Tokens taken from the fleet's request budget, by priority";
+    GATEWAY_TOKEN_WAIT = "lunas_gateway_budget_wait_seconds", Histogram(Lag),
+        "Time a call waited for the fleet's request budget, by priority";
+    GATEWAY_RATE = "lunas_gateway_budget_rate", Gauge,
+        "Requests per second that the fleet may send at present, as this process saw it last";
 
     DATABASE_UP = "lunas_database_up", Gauge, "1 while the database answers";
     EVENTS_RELAYED = "lunas_events_relayed_total", Counter,
@@ -128,6 +142,10 @@ metrics_table! {
         "Domain events not published yet, counted up to 100,000";
     OUTBOX_OLDEST = "lunas_outbox_oldest_seconds", Gauge,
         "Age of the oldest domain event not published yet";
+    ALERTS_OPEN = "lunas_alerts_open", Gauge,
+        "Alerts that have not ended, by rule and severity; told by the scheduler that leads";
+    ALERT_MESSAGES = "lunas_alert_messages_total", Counter,
+        "Attempts to send a message about an alert, by channel and outcome";
     SCHEDULER_LEADER = "lunas_scheduler_leader", Gauge, "1 in the scheduler that leads";
 }
 

@@ -64,6 +64,14 @@ pub fn oldest_unreconciled(age: Duration) {
     gauge!(names::OLDEST_UNRECONCILED).set(age.as_secs_f64());
 }
 
+/// What needs somebody to look at it, as the leading scheduler counts it.
+pub fn monitored(orphans: i64, stuck: i64, mismatched: i64, missing_session: i64) {
+    gauge!(names::PAYMENTS_ORPHANS).set(orphans as f64);
+    gauge!(names::PAYMENTS_STUCK).set(stuck as f64);
+    gauge!(names::PAYMENTS_MISMATCHES).set(mismatched as f64);
+    gauge!(names::ORDERS_MISSING_SESSION).set(missing_session as f64);
+}
+
 /// A message was handed to the publisher; `outcome` is `confirmed` or why not.
 pub fn published(destination: &'static str, outcome: &'static str, took: Duration) {
     counter!(names::PUBLISHES, "destination" => destination, "outcome" => outcome).increment(1);
@@ -95,6 +103,17 @@ pub fn gateway_called(operation: &'static str, outcome: &'static str, took: Dura
     histogram!(names::GATEWAY_DURATION, "operation" => operation).record(took);
 }
 
+/// A call got its token after that time; `priority` is `waiting`, `confirm` or `periodic`.
+pub fn gateway_token_taken(priority: &'static str, waited: Duration) {
+    counter!(names::GATEWAY_TOKENS, "priority" => priority).increment(1);
+    histogram!(names::GATEWAY_TOKEN_WAIT, "priority" => priority).record(waited);
+}
+
+/// So many requests per second may the fleet send at present.
+pub fn gateway_rate(per_second: f64) {
+    gauge!(names::GATEWAY_RATE).set(per_second);
+}
+
 /// Domain events were published from the outbox.
 pub fn events_relayed(count: u64) {
     counter!(names::EVENTS_RELAYED).increment(count);
@@ -109,4 +128,14 @@ pub fn outbox_backlog(waiting: u64, oldest: Duration) {
 /// Whether this scheduler leads.
 pub fn scheduler_leads(leads: bool) {
     gauge!(names::SCHEDULER_LEADER).set(f64::from(u8::from(leads)));
+}
+
+/// So many alerts of a rule have not ended.
+pub fn alerts_open(rule: &'static str, severity: &'static str, count: i64) {
+    gauge!(names::ALERTS_OPEN, "rule" => rule, "severity" => severity).set(count as f64);
+}
+
+/// A message about an alert was tried; `outcome` is `sent` or `failed`.
+pub fn alert_message(channel: &'static str, outcome: &'static str) {
+    counter!(names::ALERT_MESSAGES, "channel" => channel, "outcome" => outcome).increment(1);
 }
