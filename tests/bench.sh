@@ -13,7 +13,7 @@ Builds the release programs, starts a private PostgreSQL (default settings) and 
 measures, prints a table and writes target/bench/latest.json.
 
   --quick  one short round of everything: under two minutes after the build
-  --only   some of: ingest apply million effects shop lag
+  --only   some of: ingest apply million effects shop reconcile lag
 
 Run it on a machine that does nothing else.
 HELP

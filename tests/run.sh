@@ -38,6 +38,8 @@ trap 'exit 143' TERM HUP
 need_rust
 postgres_need
 rabbitmq_need
+# Some tests give a process a wrong clock.
+need_command faketime faketime
 make_run_folder test
 cd "$LUNAS_ROOT"
 

@@ -125,6 +125,48 @@ impl Lab {
         Service::start(&self.program("lunas-worker"), &env, self.log(name)).await
     }
 
+    /// Starts a worker that asks the gateway at this address, at most so often.
+    pub(super) async fn start_asking_worker(
+        &self,
+        database: &str,
+        gateway: &str,
+        per_second: u32,
+    ) -> anyhow::Result<Service> {
+        let env = [
+            ("DATABASE_URL", self.url(database)),
+            ("AMQP_URL", self.options.amqp_url.clone()),
+            ("MIDTRANS_SERVER_KEY", SERVER_KEY.to_owned()),
+            ("MIDTRANS_API_URL", gateway.to_owned()),
+            ("MIDTRANS_RPS", per_second.to_string()),
+        ];
+        Service::start(
+            &self.program("lunas-worker"),
+            &env,
+            self.log("worker-asking"),
+        )
+        .await
+    }
+
+    /// Starts a scheduler on a database with these jobs.
+    pub(super) async fn start_scheduler(
+        &self,
+        database: &str,
+        jobs: &str,
+    ) -> anyhow::Result<Service> {
+        let env = [
+            ("DATABASE_URL", self.url(database)),
+            ("AMQP_URL", self.options.amqp_url.clone()),
+            ("MIDTRANS_SERVER_KEY", SERVER_KEY.to_owned()),
+            ("JOB_INTERVALS", jobs.to_owned()),
+        ];
+        Service::start(
+            &self.program("lunas-scheduler"),
+            &env,
+            self.log("scheduler"),
+        )
+        .await
+    }
+
     /// Starts the api on a database; the shop's token has this digest.
     pub(super) async fn start_api(
         &self,

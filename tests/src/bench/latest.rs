@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Figures;
 use super::ingest::IngestFigures;
 use super::machine::Machine;
+use super::reconcile::ReconcileFigures;
 
 /// The part of `latest.json` about ingest.
 fn ingest_json(i: &IngestFigures) -> Value {
@@ -64,6 +65,20 @@ pub(super) fn json(machine: &Machine, f: &Figures, quick: bool) -> Value {
             "hot_slot_per_s": shop.hot_per_s,
             "hot_update_per_s": shop.bare_per_s,
             "hot_slot_ratio": shop.hot_per_s / shop.bare_per_s,
+        }));
+    }
+    if let Some(reconcile) = &f.reconcile {
+        let stored = reconcile.stored.iter();
+        let found: Vec<_> = stored
+            .map(
+                |of| json!({"stored": of.stored, "due_ms": of.found_ms, "alerts_ms": of.alerts_ms}),
+            )
+            .collect();
+        put(json!({
+            "reconcile_stored": found,
+            "reconciled_per_s": reconcile.asked_per_s,
+            "reconcile_rate": ReconcileFigures::RATE,
+            "scheduler_rss_mib": reconcile.scheduler_mib,
         }));
     }
     if let Some(lag) = &f.lag {

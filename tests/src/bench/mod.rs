@@ -2,7 +2,7 @@
 //!
 //! `tests/bench.sh` starts private servers and the release programs and calls [`run`]. Parts:
 //! `ingest` (a), `apply` with `pgbench` (b), `lag` (c), memory and CPU from `process` (d),
-//! `million` (e), `effects` (f), `shop` (g). `report` prints the table, `latest` makes `latest.json`.
+//! `million` (e), `effects` (f), `shop` (g), `reconcile` (h). `report` prints the table, `latest` makes `latest.json`.
 
 mod ingest;
 
@@ -15,6 +15,8 @@ mod million;
 
 mod effects;
 mod shop;
+
+mod reconcile;
 
 mod latest;
 mod report;
@@ -39,6 +41,7 @@ use ingest::IngestFigures;
 use lab::Lab;
 use lag::LagFigures;
 use machine::Machine;
+use reconcile::ReconcileFigures;
 use shop::ShopFigures;
 use stats::median;
 use workload::Notice;
@@ -49,11 +52,11 @@ pub struct Options {
     /// Shorter rounds, one of each: under two minutes
     #[arg(long)]
     pub quick: bool,
-    /// Only these parts: `ingest`, `apply`, `million`, `effects`, `shop`, `lag`
+    /// Only these parts: `ingest`, `apply`, `million`, `effects`, `shop`, `reconcile`, `lag`
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "ingest,apply,million,effects,shop,lag"
+        default_value = "ingest,apply,million,effects,shop,reconcile,lag"
     )]
     pub only: Vec<String>,
     /// PostgreSQL, as a superuser; databases are made in it
@@ -140,6 +143,7 @@ struct Figures {
     million: Option<Growth>,
     effects: Option<EffectsFigures>,
     shop: Option<ShopFigures>,
+    reconcile: Option<ReconcileFigures>,
 }
 
 impl Figures {
@@ -214,6 +218,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if lab.options.wants("shop") {
         say("(g) creating orders");
         figures.shop = Some(shop::measure(&lab).await?);
+    }
+    if lab.options.wants("reconcile") {
+        say("(h) reconciliation");
+        figures.reconcile = Some(reconcile::measure(&lab).await?);
     }
     if lab.options.wants("lag") {
         say("(c) the whole way");

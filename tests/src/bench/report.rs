@@ -3,6 +3,7 @@
 use super::Figures;
 use super::cpu::Cost;
 use super::machine::Machine;
+use super::reconcile::{ReconcileFigures, StoredFigures};
 use super::stats::Round;
 
 /// One line of the table.
@@ -117,8 +118,10 @@ fn lines(f: &Figures) -> Vec<Line> {
     let mut lines = Vec::new();
     lines.extend(ingest_lines(f));
     lines.extend(apply_lines(f));
+    lines.extend(million_lines(f));
     lines.extend(lag_lines(f));
     lines.extend(shop_lines(f));
+    lines.extend(reconcile_lines(f));
     lines.extend(process_lines(f));
     lines.extend(cost_lines(f));
     lines
@@ -180,7 +183,7 @@ fn apply_lines(f: &Figures) -> Vec<Line> {
         target,
     };
     let (one, two) = (a.one.per_s, a.two.per_s);
-    let mut lines = vec![
+    vec![
         line(
             "b  one worker",
             one,
@@ -202,24 +205,80 @@ fn apply_lines(f: &Figures) -> Vec<Line> {
             two / one,
             None,
         ),
-    ];
-    if let Some(million) = &f.million {
+    ]
+}
+
+fn million_lines(f: &Figures) -> Vec<Line> {
+    let Some(million) = &f.million else {
+        return Vec::new();
+    };
+    let line = |beside: String, few: f64, bound| Line {
+        what: "e  one worker, a million payments stored",
+        figure: per_s(million.many.per_s),
+        limit: beside,
+        ratio: Some(million.many.per_s / few),
+        target: Some(Target::AtLeast(bound)),
+    };
+    let few = million.few.per_s;
+    let mut lines = vec![line(format!("ten thousand {}", per_s(few)), few, 0.87)];
+    if let Some(a) = &f.apply {
         lines.push(line(
-            "e  one worker, a million payments stored",
-            million.many.per_s,
-            format!("empty {}", per_s(one)),
-            million.many.per_s / one,
-            Some(Target::AtLeast(0.85)),
-        ));
-        lines.push(line(
-            "e  one worker, a million payments stored",
-            million.many.per_s,
-            format!("ten thousand {}", per_s(million.few.per_s)),
-            million.many.per_s / million.few.per_s,
-            Some(Target::AtLeast(0.87)),
+            format!("empty {}", per_s(a.one.per_s)),
+            a.one.per_s,
+            0.85,
         ));
     }
     lines
+}
+
+fn reconcile_lines(f: &Figures) -> Vec<Line> {
+    let Some(reconcile) = &f.reconcile else {
+        return Vec::new();
+    };
+    let line = |what, ms: f64, stored, target| Line {
+        what,
+        figure: format!("{ms:.1} ms"),
+        limit: format!("{stored} stored"),
+        ratio: Some(ms),
+        target: Some(Target::AtMost(target)),
+    };
+    let due = |of: &StoredFigures| {
+        line(
+            "h  finding 1,000 due payments",
+            of.found_ms,
+            of.stored,
+            20.0,
+        )
+    };
+    let alerts = |of: &StoredFigures| {
+        line(
+            "h  looking for all alerts",
+            of.alerts_ms,
+            of.stored,
+            1_000.0,
+        )
+    };
+    let found = reconcile.stored.iter().flat_map(|of| [due(of), alerts(of)]);
+    let rate = f64::from(ReconcileFigures::RATE);
+    let off = (reconcile.asked_per_s / rate - 1.0).abs();
+    found
+        .chain([
+            Line {
+                what: "h  due payments asked about, off the rate",
+                figure: format!("{:.1}/s", reconcile.asked_per_s),
+                limit: format!("configured {}", per_s(rate)),
+                ratio: Some(off),
+                target: Some(Target::AtMost(0.05)),
+            },
+            Line {
+                what: "h  scheduler, most memory",
+                figure: format!("{:.1} MiB", reconcile.scheduler_mib),
+                limit: String::new(),
+                ratio: Some(reconcile.scheduler_mib),
+                target: Some(Target::AtMost(32.0)),
+            },
+        ])
+        .collect()
 }
 
 fn lag_lines(f: &Figures) -> Vec<Line> {

@@ -24,6 +24,7 @@ pub mod tools;
 pub mod audit;
 mod ledger;
 
+mod inbox;
 mod proxy;
 mod service;
 
@@ -35,6 +36,7 @@ pub use broker::{TakenMessage, TestBroker};
 pub use database::TestDatabase;
 pub use fleet::{Expect, Fleet, FleetBuilder, Kind, Process, SERVER_KEY};
 pub use ground::{Ground, Port, program, root, run_folder, unique_word};
+pub use inbox::{Inbox, Letter, Mail, MailServer};
 pub use ledger::{Identity, Ledger};
 pub use method::Method;
 pub use notification::{Payment, Signed, post_bytes, put_bytes_in_queue, webhook_url, wire};

@@ -34,6 +34,8 @@ pub struct Account {
     pub ordered: i64,
     /// The largest amount of a transaction.
     pub paid: i64,
+    /// By which way it first became known that it is paid: `webhook`, `reconcile`, `admin`, …
+    pub settled_by: Option<String>,
 }
 
 impl Account {
@@ -65,6 +67,7 @@ impl Account {
             linked_later,
             ordered: order.amount(),
             paid,
+            settled_by: settled_by(&scene.pool, &session).await?,
         })
     }
 }
@@ -85,12 +88,9 @@ impl fmt::Display for Account {
         if self.linked_later {
             f.write_str(", linked")?;
         }
-        if !self.refused.is_empty() {
-            f.write_str(", refused")?;
-        }
         self.refused
             .iter()
-            .try_for_each(|status| write!(f, " {status}"))
+            .try_for_each(|status| write!(f, ", {status}"))
     }
 }
 
@@ -119,4 +119,14 @@ async fn linked_later(pool: &PgPool, session: &str) -> sqlx::Result<bool> {
                         WHERE p.session_id = $1 AND p.created_at < o.created_at)",
     );
     linked.bind(session).fetch_one(pool).await
+}
+
+async fn settled_by(pool: &PgPool, session: &str) -> sqlx::Result<Option<String>> {
+    let told = sqlx::query_scalar(
+        "SELECT sync_type FROM payment_sync_logs
+         WHERE session_id = $1 AND to_status IN ('settlement', 'capture')
+           AND event_type IN ('status_changed', 'reconcile_status_changed')
+         ORDER BY id LIMIT 1",
+    );
+    told.bind(session).fetch_optional(pool).await
 }

@@ -176,6 +176,24 @@ pub(super) async fn fee_on_the_customer(order: &Order<'_>) -> Done {
     paid_by_gopay(order).await
 }
 
+/// The settlement is lost for good; the reconciler asks for it.
+pub(super) async fn never_told(order: &Order<'_>) -> Done {
+    let lost = json!({ "order_id": order.code(), "on": ["settlement"], "drop": true });
+    order.sim().arm(lost).await?;
+    paid_by_gopay(order).await
+}
+
+/// The same, but the customer stands at the counter: the operator does not wait.
+pub(super) async fn synced(order: &Order<'_>) -> Done {
+    let lost = json!({ "order_id": order.code(), "on": ["settlement"], "drop": true });
+    order.sim().arm(lost).await?;
+    order.place().await?;
+    order.charge(gopay()).await?;
+    order.wait_for_payment("pending").await?;
+    order.pay().await?;
+    order.sync().await
+}
+
 /// The line to ingest is down when the settlement is sent, and up again for its retry.
 pub(super) async fn first_delivery_failed(order: &Order<'_>) -> Done {
     order.place().await?;

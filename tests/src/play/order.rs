@@ -178,6 +178,16 @@ impl<'a> Order<'a> {
         accepted(call, answer.body).map(drop)
     }
 
+    /// An operator has Midtrans asked about the order.
+    pub(super) async fn sync(&self) -> anyhow::Result<()> {
+        let front = self
+            .scene
+            .front
+            .as_ref()
+            .context("there is no operators' API")?;
+        front.sync(&self.code).await
+    }
+
     /// Waits for the order's status.
     pub(super) async fn wait_until(&self, status: &str) -> anyhow::Result<()> {
         self.wait(status, |seen| seen.order == status).await

@@ -1,5 +1,6 @@
 //! What a run showed, and whether all of it is as it should be.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ impl Report {
             ("STORY", Align::Left),
             ("WHAT HAPPENED", Align::Left),
             ("HOW IT ENDED", Align::Left),
+            ("PAID BY", Align::Left),
             ("STORED", Align::Right),
         ]);
         for line in &self.lines {
@@ -86,7 +88,19 @@ impl Report {
                 Some(_) => ("WRONG", false),
             };
             let story = line.story.to_owned();
-            let cells = [line.code.clone(), story, counts(&line.account), ended, lag];
+            // A card under challenge is charged and not paid.
+            let by = match line.end.order.as_str() {
+                "PENDING" => "-".to_owned(),
+                _ => settled_by(&line.account),
+            };
+            let cells = [
+                line.code.clone(),
+                story,
+                counts(&line.account),
+                ended,
+                by,
+                lag,
+            ];
             table.push(cells, (word, good));
         }
         table.text(paint)
@@ -105,6 +119,7 @@ impl Report {
             let stories = format!("{good} of {all} stories left behind what they should");
             totals.push(("the shop", paint.judged(&stories, good == all)));
         }
+        totals.push(("paid by", self.ways()));
         totals.extend(self.lags().map(|words| ("stored in", words)));
         totals.extend(self.ledger(paint));
         totals.push(("dead letters", paint.judged(&dead.to_string(), dead == 0)));
@@ -117,6 +132,20 @@ impl Report {
             let _ = writeln!(text, "{} {what}", paint.head(&format!("{name:<14}")));
             text
         })
+    }
+
+    /// How many payments became known as paid by which way.
+    fn ways(&self) -> String {
+        let mut ways: BTreeMap<String, usize> = BTreeMap::new();
+        let paid = self
+            .lines
+            .iter()
+            .filter(|line| line.account.settled_by.is_some());
+        for line in paid {
+            *ways.entry(settled_by(&line.account)).or_default() += 1;
+        }
+        let words = ways.iter().map(|(way, count)| format!("{count} by {way}"));
+        words.collect::<Vec<_>>().join(", ")
     }
 
     fn lags(&self) -> Option<String> {
@@ -164,14 +193,25 @@ impl Report {
             ("", verdict),
             (
                 "status API",
-                format!("{confirmed} transactions confirmed before they were acted on"),
+                format!("{confirmed} transactions confirmed by it"),
             ),
         ]
     }
 }
 
 /// The widest that the counts may be for the table to fit a terminal of 120 columns.
-const WIDEST_COUNTS: usize = 29;
+const WIDEST_COUNTS: usize = 20;
+
+/// By which way the fleet came to know that it is paid.
+fn settled_by(account: &Account) -> String {
+    let way = match account.settled_by.as_deref() {
+        None => "-",
+        Some("admin") => "operator",
+        Some("poll") => "question",
+        Some(way) => way,
+    };
+    way.to_owned()
+}
 
 fn counts(account: &Account) -> String {
     let words = account.to_string();

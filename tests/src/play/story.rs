@@ -177,6 +177,24 @@ pub(super) const STORIES: &[Story] = &[
         shows: ("more paid than ordered", |seen| seen.paid > seen.ordered),
     },
     Story {
+        title: "settlement never told",
+        has_order: true,
+        act: act!(never_told),
+        end: end("PAID", "settlement", ""),
+        shows: ("a payment that the reconciler found", |seen| {
+            seen.settled_by.as_deref() == Some("reconcile")
+        }),
+    },
+    Story {
+        title: "never told, synced",
+        has_order: true,
+        act: act!(synced),
+        end: end("PAID", "settlement", ""),
+        shows: ("a payment that an operator's sync found", |seen| {
+            seen.settled_by.as_deref() == Some("admin")
+        }),
+    },
+    Story {
         title: "first delivery failed",
         has_order: true,
         act: act!(first_delivery_failed),

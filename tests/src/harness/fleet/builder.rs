@@ -4,6 +4,10 @@ use super::{Fleet, Kind, SERVER_KEY};
 use crate::harness::Stage;
 use crate::harness::ground::{run_folder, unique_word};
 
+/// A test says which jobs it wants: their ticks would meet every other story.
+const NO_JOBS: &str = "reconcile_status=off,reconcile_effects=off,reconcile_links=off,\
+                       expire_orders=off,alerts=off,retention=off";
+
 /// What a fleet consists of and its environment; later settings win over earlier ones.
 #[derive(Debug)]
 pub struct FleetBuilder {
@@ -32,6 +36,7 @@ impl FleetBuilder {
             // Nobody listens there: a test that needs the gateway says so with `gateway`.
             .env("MIDTRANS_API_URL", "http://127.0.0.1:9")
             .env("MIDTRANS_SNAP_URL", "http://127.0.0.1:9/snap/v1")
+            .env("JOB_INTERVALS", NO_JOBS)
             .env("LOG_FORMAT", "text")
             .env("RUST_LOG", "info")
     }
@@ -66,6 +71,12 @@ impl FleetBuilder {
         let env = vec![("LUNAS_FAULT".to_owned(), fault.to_owned())];
         self.members.push((Kind::Worker, env));
         self
+    }
+
+    /// Periodic jobs, as `JOB_INTERVALS` has them; those that are not named never run.
+    #[must_use]
+    pub fn jobs(self, intervals: &str) -> Self {
+        self.env("JOB_INTERVALS", &format!("{NO_JOBS},{intervals}"))
     }
 
     /// A variable of every process.

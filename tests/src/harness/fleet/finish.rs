@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::broker::topology;
 
-use super::{END_BOUND, Fleet};
+use super::{END_BOUND, Fleet, Kind, Process};
 use crate::harness::audit;
 use crate::harness::wait::{BOUND, try_wait_for};
 
@@ -80,6 +80,12 @@ impl Fleet {
     /// When more or less is left than expected, a process does not end well, or an invariant is
     /// broken.
     pub async fn finish_expecting(mut self, expect: Expect) {
+        if self.has_jobs() {
+            // Their ticks would never let the queues run empty.
+            self.stop_those(|process| process.kind() == Kind::Scheduler)
+                .await;
+            self.wait_for_runs(expect.bound).await;
+        }
         self.drain(expect).await;
         self.stop().await;
         // Only now are the figures exact: nobody holds a message any more.
@@ -108,9 +114,14 @@ impl Fleet {
     /// # Panics
     /// When one does not.
     pub async fn stop(&mut self) {
+        self.stop_those(|_| true).await;
+    }
+
+    async fn stop_those(&mut self, which: impl Fn(&Process) -> bool) {
         let mut running: Vec<_> = self
             .processes
             .iter_mut()
+            .filter(|process| which(process))
             .filter_map(|p| p.is_running().then_some(p))
             .collect();
         for process in &running {
@@ -125,6 +136,35 @@ impl Fleet {
                 process.log_end()
             );
         }
+    }
+
+    /// A page in hand sends another message before it is acknowledged.
+    async fn wait_for_runs(&self, bound: Duration) {
+        let open = "SELECT count(*) FROM job_runs WHERE finished_at IS NULL
+                    AND published_at IS NOT NULL";
+        let ended = try_wait_for(bound, async || {
+            match sqlx::query_scalar::<_, i64>(open)
+                .fetch_one(self.stage.pool())
+                .await
+            {
+                Ok(0) => Ok(()),
+                Ok(open) => Err(format!("{open} runs")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        if let Err(seen) = ended.await {
+            panic!("the runs did not end within {bound:?}: {seen}");
+        }
+    }
+
+    /// Whether its schedulers start periodic jobs.
+    fn has_jobs(&self) -> bool {
+        let set = self
+            .env
+            .iter()
+            .rev()
+            .find(|(_, name, _)| name == "JOB_INTERVALS");
+        set.is_some_and(|(_, _, jobs)| jobs.split('=').skip(1).any(|job| !job.starts_with("off")))
     }
 
     async fn drain(&self, expect: Expect) {

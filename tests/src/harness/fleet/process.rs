@@ -136,6 +136,11 @@ impl Process {
         }
     }
 
+    /// Where its health listener is.
+    pub fn health_addr(&self) -> SocketAddr {
+        self.health.addr()
+    }
+
     /// The status and body of a page of its health listener.
     ///
     /// # Errors

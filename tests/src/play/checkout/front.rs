@@ -60,6 +60,13 @@ impl Front {
         answer(self.request(&self.admin, method, path, body)).await
     }
 
+    /// Has Midtrans asked about an order.
+    pub(in crate::play) async fn sync(&self, code: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/orders/{code}/sync-payment");
+        let synced = self.operator(Method::POST, &path, None).await?;
+        synced.expect(200).context(path).map(drop)
+    }
+
     /// The bytes of something that is no JSON.
     pub(super) async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let request = self.request(&self.shop, Method::GET, path, None);
