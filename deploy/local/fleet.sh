@@ -44,6 +44,9 @@ start_fleet() {
   export LUNAS_SHOP_TOKEN="$SHOP_TOKEN" LUNAS_OPERATOR_TOKEN="$OPERATOR_TOKEN"
   # All orders are played at once, and the simulator has no limit.
   export MIDTRANS_RPS="${MIDTRANS_RPS:-500}"
+  # What is never told is found within seconds here, not minutes.
+  export RECONCILE_AFTER="${RECONCILE_AFTER:-5s}"
+  export JOB_INTERVALS="${JOB_INTERVALS:-reconcile_status=2s,reconcile_links=5s,expire_orders=5s}"
   export LOG_FORMAT="${LOG_FORMAT:-text}"
 
   say "starting the simulator and the fleet"

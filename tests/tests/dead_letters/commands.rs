@@ -18,6 +18,7 @@ async fn every_command_explains_itself() {
         &["dlq", "show", "--help"],
         &["dlq", "replay", "--help"],
         &["dlq", "discard", "--help"],
+        &["sync", "--help"],
     ] {
         let help = lunas(&stage, arguments).await;
         assert_eq!(help.code, Some(0), "{help:?}");

@@ -1,0 +1,102 @@
+//! A gateway that is away, slow, or has had enough, in the middle of a run.
+
+use serde_json::{Value, json};
+
+use crate::support::{all_due, charged, open, paid, silence, unfulfilled, until};
+
+#[tokio::test]
+async fn a_run_outlives_a_gateway_that_is_down_then_slow_then_full() {
+    let shop = open("reconcile_status=500ms").await;
+    silence(&shop).await;
+    paid(&shop, 120).await;
+    let pool = shop.stage().pool().clone();
+    let down = shop
+        .midtrans
+        .arm(json!({"api": {"answer": "down"}}))
+        .await
+        .unwrap();
+    all_due(&pool).await;
+    // The run is under way and waits; nothing is marked, nothing dies.
+    until(
+        &pool,
+        "SELECT count(*) > 0 FROM job_runs WHERE name = 'reconcile_status'
+         AND status = 'running' AND progressed_at > created_at + interval '2 seconds'",
+        true,
+    )
+    .await;
+    let settled: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM payments WHERE status <> 'created'")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(settled, 0);
+    shop.midtrans
+        .delete(&format!("/sim/tricks/{down}"))
+        .await
+        .unwrap();
+    shop.trick(json!({"times": 20, "api": {"delay_ms": 1_500}}))
+        .await;
+    shop.trick(json!({"times": 10, "api": {"answer": "too_many_requests"}}))
+        .await;
+    shop.trick(json!({"times": 2, "api": {"answer": "unavailable"}}))
+        .await;
+    until(
+        &pool,
+        "SELECT count(*) FROM orders WHERE status = 'PAID'",
+        120_i64,
+    )
+    .await;
+    assert_eq!(unfulfilled(&pool).await, Vec::<Value>::new());
+    let failed: i64 = sqlx::query_scalar("SELECT count(*) FROM job_runs WHERE status = 'failed'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(failed, 0);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_cannot_be_asked_about_holds_up_no_other() {
+    let shop = open("reconcile_status=300ms").await;
+    silence(&shop).await;
+    for code in ["LNS-1", "LNS-2"] {
+        charged(&shop, code).await;
+        shop.step(code, "pay", json!({})).await;
+    }
+    shop.trick(json!({"order_id": "LNS-1", "api": {"answer": "bad_request"}}))
+        .await;
+    let pool = shop.stage().pool().clone();
+    all_due(&pool).await;
+    shop.until_order("LNS-2", json!({"status": "PAID"})).await;
+    until(&pool, "SELECT sum(given_up) > 0 FROM job_runs", true).await;
+    assert_eq!(shop.order_row("LNS-1").await["status"], "PENDING");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_in_the_middle_of_a_page_is_followed() {
+    let mut shop = open("reconcile_status=500ms").await;
+    silence(&shop).await;
+    paid(&shop, 100).await;
+    shop.trick(json!({"api": {"delay_ms": 300}})).await;
+    let pool = shop.stage().pool().clone();
+    all_due(&pool).await;
+    until(
+        &pool,
+        "SELECT count(*) > 0 FROM orders WHERE status = 'PAID'",
+        true,
+    )
+    .await;
+    shop.stop_worker().await;
+    shop.fleet
+        .start(lunas_tests::harness::Kind::Worker, &[])
+        .await;
+    until(
+        &pool,
+        "SELECT count(*) FROM orders WHERE status = 'PAID'",
+        100_i64,
+    )
+    .await;
+    assert_eq!(unfulfilled(&pool).await, Vec::<Value>::new());
+    shop.close().await;
+}
