@@ -3,16 +3,19 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use shared::broker::{Consumer, ConsumerConnection, Delivery};
 use shared::fault;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::GiveBack;
+use crate::batch::{GiveBack, panic_text};
 use crate::gate::{Gate, Passage};
-use crate::pace::{Pace, SUSPECT};
+use crate::in_hand::InHand;
+use crate::pace::{Counted, Pace};
 
 /// A queue that is empty for this long has nothing suspicious at its head.
 const CALM: Duration = Duration::from_millis(200);
@@ -44,6 +47,8 @@ pub struct Lane<R> {
     pub connection: ConsumerConnection,
     /// The pace that the lanes of a role share.
     pub pace: Pace,
+    /// Which message kills workers.
+    pub in_hand: InHand,
     /// The gate before the database.
     pub gate: Gate,
     /// Cancelled when the worker stops.
@@ -54,6 +59,33 @@ pub struct Lane<R> {
 /// holds then goes back when the process lets go of all its consumers at once: earlier it would
 /// only move on to a lane that is about to stop too, and count once more.
 type Next = ControlFlow<Option<Consumer>>;
+
+/// Many messages on their way to a lane.
+struct Flow {
+    consumer: Consumer,
+    /// As long as more may come.
+    taking: Option<Counted>,
+}
+
+impl Flow {
+    fn is_on(&self) -> bool {
+        self.taking.is_some()
+    }
+
+    /// No more come, but for those that are here.
+    async fn stop(&mut self) {
+        self.consumer.drain().await;
+        self.taking = None;
+    }
+
+    fn ended(self) -> Consumer {
+        self.consumer
+    }
+}
+
+fn came_back(delivery: &Delivery) -> bool {
+    delivery.delivery_count > 0
+}
 
 impl<R: Role> Lane<R> {
     /// Runs until the worker stops. What the lane could not settle goes back with the consumer.
@@ -87,22 +119,29 @@ impl<R: Role> Lane<R> {
         // Half of the next batch is here when the present one is committed. Not more: what a worker
         // holds when it dies counts as delivered once more.
         let prefetch = u16::try_from(max + max / 2).unwrap_or(u16::MAX);
-        let mut consumer = self.connection.subscribe(self.options.queue, prefetch);
+        let mut flow = Flow {
+            consumer: self.connection.subscribe(self.options.queue, prefetch),
+            taking: Some(self.pace.taking()),
+        };
         let mut all_acked = true;
         loop {
             let batch = tokio::select! {
                 biased;
-                () = self.interrupted(), if !consumer.is_draining() => {
-                    consumer.drain().await;
+                () = self.interrupted(), if flow.is_on() => {
+                    flow.stop().await;
                     continue;
                 }
-                batch = consumer.next_batch(max) => batch,
+                batch = flow.consumer.next_batch(max) => batch,
             };
             let Some(batch) = batch else { break };
             let work = self.settle(&batch, &mut all_acked);
-            if self.settle_or_drain(work, &mut consumer).await.is_err() {
+            if self.settle_or_stop(work, &mut flow).await.is_err() {
                 break;
             }
+        }
+        let consumer = flow.ended();
+        if !all_acked {
+            self.pace.still().await;
         }
         self.end(consumer).await
     }
@@ -127,7 +166,7 @@ impl<R: Role> Lane<R> {
                 Err(_) => true,
                 Ok(None) => break,
                 Ok(Some(batch)) => {
-                    if self.settle_alone(&batch, true).await.is_err() {
+                    if self.settle_single(&batch).await.is_err() {
                         return self.end(consumer).await;
                     }
                     batch.iter().all(|delivery| delivery.delivery_count == 0)
@@ -141,7 +180,7 @@ impl<R: Role> Lane<R> {
         consumer.drain().await;
         // What arrived before the flow stopped is settled in the same way.
         while let Some(batch) = consumer.next_batch(1).await {
-            if self.settle_alone(&batch, true).await.is_err() {
+            if self.settle_single(&batch).await.is_err() {
                 break;
             }
         }
@@ -161,41 +200,51 @@ impl<R: Role> Lane<R> {
     }
 
     /// Stops the flow as soon as something interrupts, also in the middle of a batch.
-    async fn settle_or_drain(
+    async fn settle_or_stop(
         &self,
         work: impl Future<Output = Result<(), GiveBack>>,
-        consumer: &mut Consumer,
+        flow: &mut Flow,
     ) -> Result<(), GiveBack> {
         tokio::pin!(work);
         tokio::select! {
             biased;
             settled = &mut work => return settled,
-            () = self.interrupted(), if !consumer.is_draining() => {}
+            () = self.interrupted(), if flow.is_on() => {}
         }
-        consumer.drain().await;
+        flow.stop().await;
         work.await
     }
 
     /// Settles a batch. Messages that came back are handled alone, so that one that kills the
-    /// worker takes no neighbour with it; suspects are left unacknowledged, and from then on each
+    /// worker is known by its note; suspects are left unacknowledged, and from then on each
     /// message must be acknowledged by itself.
     async fn settle(&self, batch: &[Delivery], all_acked: &mut bool) -> Result<(), GiveBack> {
-        let came_back = |delivery: &Delivery| delivery.delivery_count > 0;
-        let suspect = |delivery: &Delivery| delivery.delivery_count >= SUSPECT;
         for group in batch.chunk_by(|a, b| !came_back(a) && !came_back(b)) {
-            if group.iter().any(suspect) {
+            if let [back] = group
+                && came_back(back)
+                && !self.in_hand.take(back).await?
+            {
                 *all_acked = false;
                 self.pace.slow_down();
             } else {
-                self.settle_alone(group, *all_acked).await?;
+                self.settle_group(group, *all_acked).await?;
             }
         }
         Ok(())
     }
 
-    async fn settle_alone(&self, group: &[Delivery], through: bool) -> Result<(), GiveBack> {
+    /// Settles a message while the process holds no other.
+    async fn settle_single(&self, single: &[Delivery]) -> Result<(), GiveBack> {
+        for back in single.iter().filter(|delivery| came_back(delivery)) {
+            // A suspect is handled like any other here: it takes nobody along.
+            self.in_hand.take(back).await?;
+        }
+        self.settle_group(single, true).await
+    }
+
+    async fn settle_group(&self, group: &[Delivery], through: bool) -> Result<(), GiveBack> {
         fault::point("worker.received").await;
-        self.role.handle(group).await?;
+        self.handle(group).await?;
         fault::point("worker.before_ack").await;
         // A channel that is gone means that all of it comes again, which changes nothing.
         match group.last() {
@@ -209,6 +258,26 @@ impl<R: Role> Lane<R> {
             }
         }
         Ok(())
+    }
+
+    /// Lets the role handle a group. A panic gives it back with its notes: where it happens again,
+    /// nothing else is in hand.
+    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+        let work = AssertUnwindSafe(self.role.handle(group)).catch_unwind();
+        let handled = match work.await {
+            Ok(handled) => handled,
+            Err(panic) => {
+                let error = panic_text(panic.as_ref());
+                tracing::error!(error, queue = self.options.queue, "handling panicked");
+                return Err(GiveBack);
+            }
+        };
+        if handled.is_ok() || self.gate.is_open() {
+            for back in group.iter().filter(|delivery| came_back(delivery)) {
+                self.in_hand.put_down(back).await?;
+            }
+        }
+        handled
     }
 
     /// Gives back what is left, at once or with the end of the process.

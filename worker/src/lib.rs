@@ -1,9 +1,10 @@
 //! The worker: applies notifications in batches, runs jobs, keeps dead letters.
 //!
 //! In reading order: [`settings`] and [`service`] start it; a [`lane`] takes batches from a queue
-//! and hands them to a role ([`webhooks`] with [`notices`], [`jobs`] with [`runs`], [`dead_letters`]); [`batch`] applies and
-//! splits; [`settle`] tells the broker what became of each message; [`gate`] holds everything
-//! while the database is away, [`pace`] slows down where a message may have killed a worker.
+//! and hands them to a role ([`webhooks`] with [`notices`], [`jobs`] with [`runs`],
+//! [`dead_letters`]); [`batch`] applies and splits; [`settle`] tells the broker what became of each
+//! message; [`gate`] holds everything while the database is away; [`in_hand`] finds a message that
+//! kills workers, and [`pace`] slows down for it.
 
 pub mod settings;
 
@@ -30,3 +31,5 @@ pub mod settle;
 pub mod gate;
 
 pub mod pace;
+
+pub mod in_hand;

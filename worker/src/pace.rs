@@ -3,16 +3,13 @@
 //! When a worker dies the broker counts a delivery for every message it held, the culprit and its
 //! neighbours alike, of whatever queue. So a worker starts carefully: one role after the other
 //! takes one message at a time, while the process holds nothing else, until it meets a message
-//! that never came back; then that role goes to full pace. When a lane meets a message that came
-//! back [`SUSPECT`] times it leaves it to the queue, and its role is careful again. Messages that
-//! came back are at the head of the queue.
+//! that never came back; then that role goes to full pace. When a lane meets a message that was in
+//! hand when a worker died ([`in_hand`](crate::in_hand)) it leaves it to the queue, and its role is
+//! careful again. Messages that came back are at the head of the queue.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
-
-/// From this delivery count on a message may be the one that kills workers.
-pub const SUSPECT: u32 = 3;
 
 /// What the roles of one process share; clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +25,7 @@ impl Hands {
     pub fn pace(&self) -> Pace {
         Pace {
             full: Arc::new(watch::Sender::new(false)),
+            taking: Arc::default(),
             hands: self.clone(),
         }
     }
@@ -37,6 +35,8 @@ impl Hands {
 #[derive(Debug, Clone)]
 pub struct Pace {
     full: Arc<watch::Sender<bool>>,
+    /// How many lanes messages flow to.
+    taking: Arc<watch::Sender<usize>>,
     hands: Hands,
 }
 
@@ -54,7 +54,7 @@ impl Pace {
     /// A suspect was met.
     pub fn slow_down(&self) {
         if self.full.send_replace(false) {
-            tracing::warn!("a message came back repeatedly: handling one at a time");
+            tracing::warn!("a worker died with a message in hand: handling one at a time");
         }
     }
 
@@ -79,25 +79,39 @@ impl Pace {
         }
     }
 
+    /// A lane to which messages flow, until dropped.
+    pub fn taking(&self) -> Counted {
+        Counted::one(&self.taking)
+    }
+
+    /// Waits until messages flow to no lane. What a lane gives back before would only go on to the
+    /// next one, which gives it back as well: each time counts.
+    pub async fn still(&self) {
+        let mut taking = self.taking.subscribe();
+        // The sender lives as long as this value, so waiting cannot fail.
+        let _ = taking.wait_for(|taking| *taking == 0).await;
+    }
+
     /// The right to hold a single message, once the process holds no other.
     pub async fn single(&self) -> OwnedRwLockWriteGuard<()> {
-        let _waiting = Waiting::one(&self.hands.waiting);
+        let _waiting = Counted::one(&self.hands.waiting);
         self.hands.held.clone().write_owned().await
     }
 }
 
-/// One more that waits, until dropped.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+/// One more, until dropped.
+#[derive(Debug)]
+pub struct Counted(Arc<watch::Sender<usize>>);
 
-impl<'a> Waiting<'a> {
-    fn one(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|waiting| *waiting += 1);
-        Self(count)
+impl Counted {
+    fn one(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|number| *number += 1);
+        Self(count.clone())
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.send_modify(|waiting| *waiting -= 1);
+        self.0.send_modify(|number| *number -= 1);
     }
 }

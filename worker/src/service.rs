@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Applier;
 use crate::dead_letters::{DeadLetters, measure_for_ever};
 use crate::gate::Gate;
+use crate::in_hand::InHand;
 use crate::jobs::{ConfirmRetries, Jobs};
 use crate::lane::{Lane, LaneOptions, Role};
 use crate::pace::Hands;
@@ -185,6 +186,7 @@ impl Fleet {
                 },
                 connection: self.connection.clone(),
                 pace: pace.clone(),
+                in_hand: InHand::new(self.applier.clone(), queue),
                 gate: self.applier.gate().clone(),
                 stop: self.stop.clone(),
             };

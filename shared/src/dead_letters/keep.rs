@@ -117,6 +117,7 @@ async fn insert_once(
 ) -> Result<Vec<String>, StoreError> {
     let mut txn = store.begin().await?;
     let keys = store.dead_letters_insert_in_txn(&mut txn, letters).await?;
+    store.in_hand_put_down_in_txn(&mut txn, letters).await?;
     store.commit(txn).await?;
     Ok(keys)
 }

@@ -27,6 +27,7 @@ pub mod events;
 pub mod feed;
 pub mod gateway_budget;
 pub mod holdings;
+pub mod in_hand;
 pub mod inventory;
 pub mod job_admin;
 pub mod job_runs;
