@@ -15,6 +15,7 @@ use shared::store::schema::SchemaState;
 use shared::store::{ConnectOptions, Store};
 use shared::telemetry::metrics;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Applier;
@@ -117,6 +118,7 @@ impl Fleet {
     /// Runs the lanes of every role until they have drained; answers the consumers that still hold
     /// something.
     async fn work(&self) -> Vec<Consumer> {
+        tracing::info!("worker consumes");
         let mut lanes = JoinSet::new();
         let mut measuring = JoinSet::new();
         let hands = Hands::default();
@@ -161,7 +163,7 @@ impl Fleet {
                 consumers.extend(lane.ok().flatten());
             }
         };
-        if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
+        if timeout(DRAIN_LIMIT, drained).await.is_err() {
             tracing::warn!("lanes did not drain in time: what they hold goes back to the queues");
         }
         consumers
@@ -232,8 +234,7 @@ async fn declare_topology(urls: &BrokerUrls, stop: &CancellationToken) {
         let declared = async {
             let connection = broker::connect(urls, "lunas-topology").await?;
             let declared = topology::declare(&connection).await;
-            // The connection was for this only; how it closes changes nothing.
-            let _ = connection.close(200, "OK".into()).await;
+            broker::hang_up(&connection).await;
             declared.map_err(anyhow::Error::from)
         };
         match declared.await {

@@ -11,9 +11,12 @@ use std::time::Duration;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use thiserror::Error;
+use tokio::time::timeout;
 
 /// How long one attempt on one URL may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
+/// How long the broker may take to close a connection.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// Seconds between heartbeats when the URL asks for none.
 const HEARTBEAT: u16 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -35,6 +38,14 @@ pub async fn connect(urls: &BrokerUrls, name: &str) -> Result<Connection, Connec
             last => return last,
         }
     }
+}
+
+/// Closes a connection that is no longer needed, and waits for the broker's answer for two seconds
+/// at most: the client library may wait for it for ever.
+pub async fn hang_up(connection: &Connection) {
+    let close = connection.close(200, "OK".into());
+    // A connection that is lost already needs no goodbye, and a frozen broker gives no answer.
+    let _ = timeout(ANSWER_LIMIT, close).await;
 }
 
 /// The broker's URLs, in any order; they are rotated.

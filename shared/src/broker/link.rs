@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{BrokerState, BrokerUrls, Dialer};
+use super::connection::{BrokerState, BrokerUrls, Dialer, hang_up};
 use super::topology;
 
 /// A connection that lived this long was a good one: the pauses begin short again.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
-/// How long the broker may take to answer the probe, or to close a connection.
+/// How long the broker may take to answer the probe.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// The connection's status is also looked at without an event, in case one is missed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -97,12 +97,6 @@ impl<T> Live<T> {
             }
         }
     }
-
-    async fn hang_up(&self) {
-        let close = self.connection.close(200, "OK".into());
-        // A connection that is lost already needs no goodbye, and a frozen broker gives no answer.
-        let _ = tokio::time::timeout(ANSWER_LIMIT, close).await;
-    }
 }
 
 impl<T: Default + Send + Sync + 'static> Link<T> {
@@ -122,7 +116,7 @@ impl<T: Default + Send + Sync + 'static> Link<T> {
             let last: Option<Arc<Live<T>>> = sender.send_replace(None);
             if let Some(live) = last {
                 live.give_up();
-                live.hang_up().await;
+                hang_up(&live.connection).await;
             }
         });
         Self {
@@ -188,7 +182,7 @@ async fn supervise<T: Default + Send + Sync + 'static>(
                 live.give_up();
                 sender.send_replace(None);
                 tracing::warn!("broker connection lost");
-                tokio::spawn(async move { live.hang_up().await });
+                tokio::spawn(async move { hang_up(&live.connection).await });
                 if since.elapsed() >= LONG_ENOUGH {
                     dialer.succeeded();
                     continue;

@@ -21,7 +21,7 @@ mod publisher;
 mod consumer;
 mod delivery;
 
-pub use connection::{BrokerState, BrokerUrlError, BrokerUrls, ConnectError, connect};
+pub use connection::{BrokerState, BrokerUrlError, BrokerUrls, ConnectError, connect, hang_up};
 pub use consumer::{Consumer, ConsumerConnection};
 pub use delivery::{Death, Delivery, Tag};
 pub use envelope::{Envelope, Headers};
