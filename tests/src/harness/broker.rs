@@ -132,24 +132,6 @@ impl TestBroker {
             .ok_or_else(|| format!("there is no queue {queue}"))
     }
 
-    /// Lowers the delivery limit of a queue: a message that came back so often is dead.
-    ///
-    /// # Panics
-    /// When the node refuses.
-    pub async fn limit_deliveries(&self, queue: &str, limit: u32) {
-        let pattern = format!("^{}$", queue.replace('.', "\\."));
-        let policy = serde_json::json!({
-            "pattern": pattern, "apply-to": "queues",
-            "definition": { "delivery-limit": limit },
-        });
-        put(
-            &self.api,
-            &format!("policies/{}/delivery-limit", self.name),
-            policy,
-        )
-        .await;
-    }
-
     /// Publishes raw bytes with text headers and waits for the broker's confirm.
     ///
     /// # Panics
