@@ -14,6 +14,7 @@ use shared::midtrans::GatewayError;
 use shared::store::job_runs::{PageEnd, RunRow, Totals};
 use shared::store::reconcile::{DuePayment, NextCheck, Standing};
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
 
 use super::ask::{self, Asked};
 use super::{Interrupted, Page, Runs, SLICE, order_item};
@@ -35,11 +36,15 @@ enum Look {
     Away(GatewayError),
 }
 
+/// Where answers go.
+type Answers<'a> = mpsc::UnboundedSender<(&'a DuePayment, Look)>;
+
 /// How far a page has come.
 #[derive(Default)]
-struct Progress<'a> {
-    /// What was looked at, and whether nothing could be learned or done.
-    looked: Vec<(&'a DuePayment, bool)>,
+struct Progress {
+    /// How many were looked at.
+    looked: usize,
+    found: Totals,
     away: Option<GatewayError>,
 }
 
@@ -50,48 +55,75 @@ impl Runs {
             .read(|| store.reconcile_due(run.created_at, PAGE))
             .await?;
         let end = Instant::now() + SLICE;
-        let looks: Vec<BoxFuture<'_, _>> = due
-            .iter()
-            .map(|payment| async move { (payment, self.look(payment, end).await) }.boxed())
-            .collect();
-        // What is answered while others are applied is applied together.
-        let mut looks = stream::iter(looks)
-            .buffer_unordered(QUESTIONS)
-            .ready_chunks(QUESTIONS);
-        let mut progress = Progress::default();
-        while let Some(chunk) = looks.next().await {
-            self.take_in(chunk, &mut progress).await?;
-        }
-        drop(looks);
-        let Progress { looked, away } = progress;
-        let found = self.reschedule(&looked).await?;
-        if let (Some(error), true) = (away, found.checked == 0) {
+        let (answers, answered) = mpsc::unbounded_channel();
+        // Side by side: questions go out at their pace while answers are applied.
+        let asking = async {
+            self.ask_all(&due, end, answers).await;
+            Ok(())
+        };
+        let ((), progress) = tokio::try_join!(asking, self.take_all_in(answered))?;
+        if let (Some(error), true) = (progress.away, progress.found.checked == 0) {
             return Err(Interrupted::Gateway(error));
         }
         let full = i64::try_from(due.len()).is_ok_and(|read| read == PAGE);
         Ok(Page {
-            found,
-            end: match full || looked.len() < due.len() {
+            found: progress.found,
+            end: match full || progress.looked < due.len() {
                 true => PageEnd::Next(String::new()),
                 false => PageEnd::Done,
             },
         })
     }
 
-    /// Applies what was answered.
+    /// Asks about each, many at once.
+    async fn ask_all<'a>(&self, due: &'a [DuePayment], end: Instant, answers: Answers<'a>) {
+        let looks: Vec<BoxFuture<'_, _>> = due
+            .iter()
+            .map(|payment| async move { (payment, self.look(payment, end).await) }.boxed())
+            .collect();
+        let mut looks = stream::iter(looks).buffer_unordered(QUESTIONS);
+        while let Some(looked) = looks.next().await {
+            // Nobody listens any more when applying failed; then this ends too.
+            if answers.send(looked).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Applies what is answered, together with all that is answered meanwhile, and says when each
+    /// is due again.
+    async fn take_all_in(
+        &self,
+        mut answered: mpsc::UnboundedReceiver<(&DuePayment, Look)>,
+    ) -> Result<Progress, Interrupted> {
+        let mut progress = Progress::default();
+        let mut together = Vec::new();
+        while answered.recv_many(&mut together, QUESTIONS).await > 0 {
+            let chunk = std::mem::take(&mut together);
+            let looked = self.take_in(chunk, &mut progress).await?;
+            if !looked.is_empty() {
+                progress.looked += looked.len();
+                progress.found += self.reschedule(&looked).await?;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Applies some answers; tells for each payment that was looked at whether nothing could be
+    /// learned or done.
     async fn take_in<'a>(
         &self,
         chunk: Vec<(&'a DuePayment, Look)>,
-        progress: &mut Progress<'a>,
-    ) -> Result<(), Interrupted> {
-        let (mut items, mut answered) = (Vec::new(), Vec::new());
+        progress: &mut Progress,
+    ) -> Result<Vec<(&'a DuePayment, bool)>, Interrupted> {
+        let (mut items, mut answered, mut looked) = (Vec::new(), Vec::new(), Vec::new());
         for (payment, look) in chunk {
             match look {
                 Look::Answered(more) => {
                     answered.push((payment, more.len()));
                     items.extend(more);
                 }
-                Look::Odd => progress.looked.push((payment, true)),
+                Look::Odd => looked.push((payment, true)),
                 Look::NotReached => {}
                 Look::Away(error) => progress.away = Some(error),
             }
@@ -99,9 +131,9 @@ impl Runs {
         let mut applied = self.apply_each(&items).await?.into_iter();
         for (payment, count) in answered {
             let failed = applied.by_ref().take(count).filter(|well| !well).count();
-            progress.looked.push((payment, failed > 0));
+            looked.push((payment, failed > 0));
         }
-        Ok(())
+        Ok(looked)
     }
 
     /// Asks about one payment.
