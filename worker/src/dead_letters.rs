@@ -10,6 +10,7 @@ use shared::store::Store;
 
 use crate::batch::{Applier, GiveBack, unless_silent};
 use crate::lane::Role;
+use crate::long::Long;
 
 /// Pause before letters that the database refuses in every form are met again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -43,12 +44,12 @@ impl DeadLetters {
 }
 
 impl Role for DeadLetters {
-    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+    async fn handle(&self, group: &[Delivery]) -> Result<Vec<Long>, GiveBack> {
         loop {
             match unless_silent(keep(self.applier.store(), group)).await {
                 Ok(kept) if kept.refused.is_empty() => {
                     fault::point("keeper.kept").await;
-                    return Ok(());
+                    return Ok(Vec::new());
                 }
                 Ok(kept) => {
                     let refused: Vec<usize> =

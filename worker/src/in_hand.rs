@@ -23,9 +23,12 @@ impl InHand {
         Self { applier, queue }
     }
 
-    /// Notes that a message is being handled; `false` for a suspect. A note that cannot be made
-    /// keeps nobody from handling the message.
+    /// Notes that a message is being handled if it came back; `false` for a suspect. A note that
+    /// cannot be made keeps nobody from handling the message.
     pub async fn take(&self, delivery: &Delivery) -> Result<bool, GiveBack> {
+        if !came_back(delivery) {
+            return Ok(true);
+        }
         let store = self.applier.store();
         let note = || store.in_hand_take(self.queue, &delivery.body);
         let noted = until_answered(&self.applier, note).await?;
@@ -37,12 +40,20 @@ impl InHand {
 
     /// Takes the note back.
     pub async fn put_down(&self, delivery: &Delivery) -> Result<(), GiveBack> {
+        if !came_back(delivery) {
+            return Ok(());
+        }
         let store = self.applier.store();
         let note = || store.in_hand_put_down(self.queue, &delivery.body);
         let noted = until_answered(&self.applier, note).await?;
         noted.unwrap_or_else(|failure| complain(&failure));
         Ok(())
     }
+}
+
+/// Whether somebody held it before and did not acknowledge it.
+pub fn came_back(delivery: &Delivery) -> bool {
+    delivery.delivery_count > 0
 }
 
 fn complain(failure: &Failure) {

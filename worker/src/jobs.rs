@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use crate::batch::{Applier, GiveBack};
 use crate::job::{ConfirmJob, Job, RunJob};
 use crate::lane::Role;
+use crate::long::Long;
 use crate::notices::{self, AskJob};
 use crate::runs::{RunOptions, Runs};
 use crate::settle::{Settler, Stopping};
@@ -164,6 +165,12 @@ impl Jobs {
         }
     }
 
+    fn page(&self, index: usize, delivery: Delivery, job: RunJob) -> Long {
+        let runs = self.runs.clone();
+        let work = async move { runs.page(&delivery, &job).await }.boxed();
+        Long { index, work }
+    }
+
     async fn again(&self, delivery: &Delivery, job: Job) -> Result<(), Stopping> {
         let due_at = OffsetDateTime::now_utc() + self.retries.interval;
         let mut headers = delivery.headers.clone();
@@ -202,14 +209,14 @@ impl Jobs {
 }
 
 impl Role for Jobs {
-    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+    async fn handle(&self, group: &[Delivery]) -> Result<Vec<Long>, GiveBack> {
         let questions: Vec<BoxFuture<'_, Step<'_>>> = group
             .iter()
             .map(|delivery| self.step(delivery).boxed())
             .collect();
         let steps: Vec<Step<'_>> = stream::iter(questions).buffered(QUESTIONS).collect().await;
-        let (mut items, mut from, mut pages) = (Vec::new(), Vec::new(), Vec::new());
-        for step in steps {
+        let (mut items, mut from, mut longs) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, step) in steps.into_iter().enumerate() {
             let seen_to = match step {
                 Step::Apply(delivery, item) => {
                     items.push(item);
@@ -223,7 +230,7 @@ impl Role for Jobs {
                     Ok(())
                 }
                 Step::Page(delivery, job) => {
-                    pages.push((delivery, job));
+                    longs.push(self.page(index, delivery.clone(), job));
                     Ok(())
                 }
                 Step::GiveBack => Err(Stopping),
@@ -250,11 +257,7 @@ impl Role for Jobs {
             }
         }
         finish(&self.settler, topology::JOBS_QUEUE, &items, &from, results).await?;
-        // A page takes its time, so everything else of the group comes first.
-        for (delivery, job) in pages {
-            self.runs.page(delivery, &job).await?;
-        }
-        Ok(())
+        Ok(longs)
     }
 }
 

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch::{GiveBack, panic_text};
 use crate::gate::{Gate, Passage};
-use crate::in_hand::InHand;
+use crate::in_hand::{InHand, came_back};
+use crate::long::{Held, Long};
 use crate::pace::{Counted, Pace};
 
 /// A queue that is empty for this long has nothing suspicious at its head.
@@ -22,8 +23,12 @@ const CALM: Duration = Duration::from_millis(200);
 
 /// What a lane does with deliveries.
 pub trait Role: Send + Sync + 'static {
-    /// Settles every delivery of the group. `Err`: none of them may be acknowledged.
-    fn handle(&self, group: &[Delivery]) -> impl Future<Output = Result<(), GiveBack>> + Send;
+    /// Settles every delivery of the group but those whose work takes its time. `Err`: none of
+    /// them may be acknowledged.
+    fn handle(
+        &self,
+        group: &[Delivery],
+    ) -> impl Future<Output = Result<Vec<Long>, GiveBack>> + Send;
 }
 
 /// Where a lane takes its messages from and how much.
@@ -83,8 +88,13 @@ impl Flow {
     }
 }
 
-fn came_back(delivery: &Delivery) -> bool {
-    delivery.delivery_count > 0
+/// The deliveries of a group that are settled with it.
+fn without<'a>(group: &'a [Delivery], longs: &[Long]) -> Vec<&'a Delivery> {
+    let settled = |index: usize| longs.iter().all(|long| long.index != index);
+    let group = group.iter().enumerate();
+    group
+        .filter_map(|(index, delivery)| settled(index).then_some(delivery))
+        .collect()
 }
 
 impl<R: Role> Lane<R> {
@@ -123,24 +133,29 @@ impl<R: Role> Lane<R> {
             consumer: self.connection.subscribe(self.options.queue, prefetch),
             taking: Some(self.pace.taking()),
         };
-        let mut all_acked = true;
-        loop {
+        let mut held = Held::default();
+        let given_back = loop {
             let batch = tokio::select! {
                 biased;
                 () = self.interrupted(), if flow.is_on() => {
                     flow.stop().await;
                     continue;
                 }
+                ended = held.one_ended() => match ended {
+                    Ok(()) => continue,
+                    Err(GiveBack) => break true,
+                },
                 batch = flow.consumer.next_batch(max) => batch,
             };
-            let Some(batch) = batch else { break };
-            let work = self.settle(&batch, &mut all_acked);
+            let Some(batch) = batch else { break false };
+            let work = self.settle(&batch, &mut held);
             if self.settle_or_stop(work, &mut flow).await.is_err() {
-                break;
+                break true;
             }
-        }
+        };
         let consumer = flow.ended();
-        if !all_acked {
+        // What is given back ends the long work too: its messages go back with the others.
+        if !given_back && held.all_ended().await.is_ok() && held.suspects {
             self.pace.still().await;
         }
         self.end(consumer).await
@@ -216,18 +231,16 @@ impl<R: Role> Lane<R> {
     }
 
     /// Settles a batch. Messages that came back are handled alone, so that one that kills the
-    /// worker is known by its note; suspects are left unacknowledged, and from then on each
-    /// message must be acknowledged by itself.
-    async fn settle(&self, batch: &[Delivery], all_acked: &mut bool) -> Result<(), GiveBack> {
+    /// worker is known by its note; suspects are left unacknowledged.
+    async fn settle(&self, batch: &[Delivery], held: &mut Held) -> Result<(), GiveBack> {
         for group in batch.chunk_by(|a, b| !came_back(a) && !came_back(b)) {
             if let [back] = group
-                && came_back(back)
                 && !self.in_hand.take(back).await?
             {
-                *all_acked = false;
+                held.suspects = true;
                 self.pace.slow_down();
             } else {
-                self.settle_group(group, *all_acked).await?;
+                self.settle_group(group, held).await?;
             }
         }
         Ok(())
@@ -235,34 +248,44 @@ impl<R: Role> Lane<R> {
 
     /// Settles a message while the process holds no other.
     async fn settle_single(&self, single: &[Delivery]) -> Result<(), GiveBack> {
-        for back in single.iter().filter(|delivery| came_back(delivery)) {
+        for delivery in single {
             // A suspect is handled like any other here: it takes nobody along.
-            self.in_hand.take(back).await?;
+            self.in_hand.take(delivery).await?;
         }
-        self.settle_group(single, true).await
+        let mut held = Held::default();
+        self.settle_group(single, &mut held).await?;
+        held.all_ended().await
     }
 
-    async fn settle_group(&self, group: &[Delivery], through: bool) -> Result<(), GiveBack> {
+    async fn settle_group(&self, group: &[Delivery], held: &mut Held) -> Result<(), GiveBack> {
         fault::point("worker.received").await;
-        self.handle(group).await?;
+        let through = held.is_nothing();
+        let (settled, longs) = self.handle(group).await?;
         fault::point("worker.before_ack").await;
         // A channel that is gone means that all of it comes again, which changes nothing.
         match group.last() {
-            Some(last) if through => {
+            Some(last) if through && longs.is_empty() => {
                 last.tag.ack_through().await;
             }
             _ => {
-                for delivery in group {
+                for delivery in settled {
                     delivery.tag.ack().await;
                 }
             }
+        }
+        for long in longs {
+            let delivery = group[long.index].clone();
+            held.begin(long, delivery, self.in_hand.clone());
         }
         Ok(())
     }
 
     /// Lets the role handle a group. A panic gives it back with its notes: where it happens again,
     /// nothing else is in hand.
-    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+    async fn handle<'a>(
+        &self,
+        group: &'a [Delivery],
+    ) -> Result<(Vec<&'a Delivery>, Vec<Long>), GiveBack> {
         let work = AssertUnwindSafe(self.role.handle(group)).catch_unwind();
         let handled = match work.await {
             Ok(handled) => handled,
@@ -272,12 +295,13 @@ impl<R: Role> Lane<R> {
                 return Err(GiveBack);
             }
         };
+        let settled = without(group, handled.as_deref().unwrap_or_default());
         if handled.is_ok() || self.gate.is_open() {
-            for back in group.iter().filter(|delivery| came_back(delivery)) {
-                self.in_hand.put_down(back).await?;
+            for delivery in &settled {
+                self.in_hand.put_down(delivery).await?;
             }
         }
-        handled
+        handled.map(|longs| (settled, longs))
     }
 
     /// Gives back what is left, at once or with the end of the process.

@@ -4,7 +4,7 @@
 //! and hands them to a role ([`webhooks`] with [`notices`], [`jobs`] with [`runs`],
 //! [`dead_letters`]); [`batch`] applies and splits; [`settle`] tells the broker what became of each
 //! message; [`gate`] holds everything while the database is away; [`in_hand`] finds a message that
-//! kills workers, and [`pace`] slows down for it.
+//! kills workers, and [`pace`] slows down for it; [`long`] work does not hold up its lane.
 
 pub mod settings;
 
@@ -33,3 +33,5 @@ pub mod gate;
 pub mod pace;
 
 pub mod in_hand;
+
+pub mod long;

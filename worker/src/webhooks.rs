@@ -14,6 +14,7 @@ use tracing::Span;
 use crate::batch::{Applier, GiveBack};
 use crate::job::{ConfirmJob, Job, LinkJob};
 use crate::lane::Role;
+use crate::long::Long;
 use crate::notices::{self, Message};
 use crate::settle::{Settler, Stopping, own_headers};
 
@@ -68,7 +69,7 @@ impl Webhooks {
 }
 
 impl Role for Webhooks {
-    async fn handle(&self, group: &[Delivery]) -> Result<(), GiveBack> {
+    async fn handle(&self, group: &[Delivery]) -> Result<Vec<Long>, GiveBack> {
         let mut items = Vec::with_capacity(group.len());
         let mut spans = Vec::new();
         let mut from = Vec::with_capacity(group.len());
@@ -102,7 +103,8 @@ impl Role for Webhooks {
             results,
         )
         .await?;
-        notices::settle(&self.applier, &self.settler, &others).await
+        notices::settle(&self.applier, &self.settler, &others).await?;
+        Ok(Vec::new())
     }
 }
 

@@ -30,8 +30,8 @@ use crate::settle::{Settler, Stopping, own_headers};
 
 /// A page asks Midtrans for about so long; then the next message of the queue has its turn.
 const SLICE: Duration = Duration::from_secs(8);
-/// Pages at once in one process: two long runs leave a place for a short one, and all of them a lane
-/// for other jobs.
+/// Pages at once in one process: two long runs leave a place for a short one, and all of them the
+/// database to others.
 const PAGES: usize = 3;
 
 /// Works on runs.
