@@ -5,6 +5,10 @@
 //! harness audit what is left. Tests that break a server start one of their own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests hold messages to give them back"
+)]
 
 mod load;
 
@@ -16,5 +20,6 @@ mod lines_cut;
 mod poison;
 mod replayed;
 mod stopped;
+mod suspects;
 
 mod worker_killed;

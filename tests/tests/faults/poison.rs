@@ -170,6 +170,11 @@ async fn kills_its_worker(workers: usize) {
     sent.assert_applied_once(&stage, BOUND).await;
     let expected = [("delivery_limit".to_owned(), 1)].into();
     assert_eq!(reasons(&stage).await, expected);
+    let notes: i64 = sqlx::query_scalar("SELECT count(*) FROM messages_in_hand")
+        .fetch_one(stage.pool())
+        .await
+        .unwrap();
+    assert_eq!(notes, 0);
     sent.finish_expecting(fleet, Expect::clean().dead_letters(1))
         .await;
 }

@@ -1,8 +1,12 @@
 //! A gateway that is away, slow, or has had enough, in the middle of a run.
 
+use lunas_tests::harness::Expect;
 use serde_json::{Value, json};
 
 use crate::support::{all_due, charged, open, paid, silence, unfulfilled, until};
+
+/// Messages that are none of ours.
+const FOREIGN: i64 = 64;
 
 #[tokio::test]
 async fn a_run_outlives_a_gateway_that_is_down_then_slow_then_full() {
@@ -71,6 +75,39 @@ async fn a_payment_that_cannot_be_asked_about_holds_up_no_other() {
     until(&pool, "SELECT sum(given_up) > 0 FROM job_runs", true).await;
     assert_eq!(shop.order_row("LNS-1").await["status"], "PENDING");
     shop.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_takes_its_time_holds_up_no_other_job() {
+    let shop = open("reconcile_status=300ms").await;
+    silence(&shop).await;
+    charged(&shop, "LNS-1").await;
+    // As long as the fleet waits for one answer.
+    shop.trick(json!({"order_id": "LNS-1", "api": {"delay_ms": 4_500}}))
+        .await;
+    let pool = shop.stage().pool().clone();
+    all_due(&pool).await;
+    until(
+        &pool,
+        "SELECT count(*) > 0 FROM job_runs WHERE status = 'running'",
+        true,
+    )
+    .await;
+    // So many that every lane has some; what becomes of them is seen at once.
+    for _ in 0..FOREIGN {
+        let broker = shop.stage().broker();
+        broker
+            .publish("lunas", "job.confirm", &[], b"foreign")
+            .await;
+    }
+    until(&pool, "SELECT count(*) FROM dead_letters", FOREIGN).await;
+    let checked: i64 = sqlx::query_scalar("SELECT sum(checked)::bigint FROM job_runs")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(checked, 0, "they waited for the page");
+    shop.close_expecting(Expect::clean().dead_letters(FOREIGN))
+        .await;
 }
 
 #[tokio::test]
