@@ -163,7 +163,7 @@ impl<R: Role> Lane<R> {
 
     /// One message in hand at a time, until one comes that never came back, or none comes.
     async fn careful(&self) -> Next {
-        let _single = tokio::select! {
+        let single = tokio::select! {
             single = self.pace.single() => single,
             () = self.stop.cancelled() => return ControlFlow::Break(None),
         };
@@ -172,34 +172,61 @@ impl<R: Role> Lane<R> {
             () = consumer.ready() => {}
             () = self.stop.cancelled() => {}
         }
-        loop {
+        let (mut fresh, mut calm) = (Vec::new(), false);
+        while !calm {
             let next = tokio::select! {
                 next = timeout(CALM, consumer.next_batch(1)) => next,
                 () = self.stop.cancelled() => Ok(None),
             };
-            let calm = match next {
-                Err(_) => true,
-                Ok(None) => break,
+            match next {
                 Ok(Some(batch)) => {
-                    if self.settle_single(&batch).await.is_err() {
+                    if self.settle_if_back(batch, &mut fresh).await.is_err() {
                         return self.end(consumer).await;
                     }
-                    batch.iter().all(|delivery| delivery.delivery_count == 0)
                 }
-            };
-            if calm {
-                self.pace.go_full();
-                break;
+                Ok(None) => break,
+                Err(_) => calm = true,
             }
+            calm |= !fresh.is_empty();
+        }
+        if calm {
+            self.pace.go_full();
         }
         consumer.drain().await;
-        // What arrived before the flow stopped is settled in the same way.
+        // What arrived before the flow stopped.
         while let Some(batch) = consumer.next_batch(1).await {
-            if self.settle_single(&batch).await.is_err() {
-                break;
+            if self.settle_if_back(batch, &mut fresh).await.is_err() {
+                return self.end(consumer).await;
             }
         }
+        // What never came back may take its time, with the others at full pace.
+        drop(single);
+        let mut held = Held::default();
+        if !fresh.is_empty() && self.settle_group(&fresh, &mut held).await.is_ok() {
+            // What failed goes back with the consumer.
+            let _ = held.all_ended().await;
+        }
         self.end(consumer).await
+    }
+
+    /// Settles a message that came back, while the process holds no other.
+    async fn settle_if_back(
+        &self,
+        batch: Vec<Delivery>,
+        fresh: &mut Vec<Delivery>,
+    ) -> Result<(), GiveBack> {
+        for delivery in batch {
+            if !came_back(&delivery) {
+                fresh.push(delivery);
+                continue;
+            }
+            // A suspect is handled like any other here: it takes nobody along.
+            self.in_hand.take(&delivery).await?;
+            let mut held = Held::default();
+            self.settle_group(&[delivery], &mut held).await?;
+            held.all_ended().await?;
+        }
+        Ok(())
     }
 
     /// Waits until a lane that holds many messages must stop the flow: the worker stops, a suspect
@@ -246,17 +273,7 @@ impl<R: Role> Lane<R> {
         Ok(())
     }
 
-    /// Settles a message while the process holds no other.
-    async fn settle_single(&self, single: &[Delivery]) -> Result<(), GiveBack> {
-        for delivery in single {
-            // A suspect is handled like any other here: it takes nobody along.
-            self.in_hand.take(delivery).await?;
-        }
-        let mut held = Held::default();
-        self.settle_group(single, &mut held).await?;
-        held.all_ended().await
-    }
-
+    /// Settles deliveries together, and begins what takes its time.
     async fn settle_group(&self, group: &[Delivery], held: &mut Held) -> Result<(), GiveBack> {
         fault::point("worker.received").await;
         let through = held.is_nothing();

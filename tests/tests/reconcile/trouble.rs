@@ -1,9 +1,12 @@
 //! A gateway that is away, slow, or has had enough, in the middle of a run.
 
-use lunas_tests::harness::Expect;
+use lunas_tests::harness::{
+    Expect, FleetBuilder, Kind, Method, Payment, Shop, insert_slot, insert_variant,
+};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
-use crate::support::{all_due, charged, open, paid, silence, unfulfilled, until};
+use crate::support::{PRICE, SKU, SLOT, all_due, charged, open, paid, silence, unfulfilled, until};
 
 /// Messages that are none of ours.
 const FOREIGN: i64 = 64;
@@ -101,13 +104,51 @@ async fn a_page_that_takes_its_time_holds_up_no_other_job() {
             .await;
     }
     until(&pool, "SELECT count(*) FROM dead_letters", FOREIGN).await;
-    let checked: i64 = sqlx::query_scalar("SELECT sum(checked)::bigint FROM job_runs")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(checked, 0, "they waited for the page");
+    assert_eq!(checked(&pool).await, 0, "they waited for the page");
     shop.close_expecting(Expect::clean().dead_letters(FOREIGN))
         .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_with_a_page_takes_notifications_meanwhile() {
+    let fleet = |fleet: FleetBuilder| fleet.workers(1).jobs("reconcile_status=300ms");
+    let mut shop = Shop::open_with(fleet).await;
+    insert_slot(shop.stage().pool(), SLOT, 10).await;
+    insert_variant(shop.stage().pool(), SKU, 10).await;
+    silence(&shop).await;
+    charged(&shop, "LNS-1").await;
+    shop.trick(json!({"order_id": "LNS-1", "api": {"delay_ms": 4_500}}))
+        .await;
+    shop.stop_worker().await;
+    let pool = shop.stage().pool().clone();
+    all_due(&pool).await;
+    shop.fleet.start(Kind::Scheduler, &[]).await;
+    until(
+        &pool,
+        "SELECT count(*) > 0 FROM job_runs WHERE published_at IS NOT NULL",
+        true,
+    )
+    .await;
+    shop.fleet.start(Kind::Worker, &[]).await;
+    let running = "SELECT count(*) > 0 FROM job_runs WHERE status = 'running'";
+    until(&pool, running, true).await;
+    let pending = Payment::new(Method::Gopay, "LNS-2", PRICE).pending();
+    assert_eq!(shop.post(&pending).await, 200);
+    until(
+        &pool,
+        "SELECT count(*) FROM payment_webhook_events WHERE processed",
+        1_i64,
+    )
+    .await;
+    assert_eq!(checked(&pool).await, 0, "it waited for the page");
+    shop.close_expecting(Expect::clean().delayed_left()).await;
+}
+
+async fn checked(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("SELECT sum(checked)::bigint FROM job_runs")
+        .fetch_one(pool)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -125,9 +166,7 @@ async fn a_worker_that_dies_in_the_middle_of_a_page_is_followed() {
     )
     .await;
     shop.stop_worker().await;
-    shop.fleet
-        .start(lunas_tests::harness::Kind::Worker, &[])
-        .await;
+    shop.fleet.start(Kind::Worker, &[]).await;
     until(
         &pool,
         "SELECT count(*) FROM orders WHERE status = 'PAID'",
