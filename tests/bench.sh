@@ -12,7 +12,7 @@ usage: tests/bench.sh [--quick] [--only PART[,PART...]]
 Builds the release programs, starts a private PostgreSQL (default settings) and a private RabbitMQ,
 measures, prints a table and writes target/bench/latest.json.
 
-  --quick  one short round of everything: under two minutes after the build
+  --quick  one short round of everything: about three minutes after the build
   --only   some of: ingest apply million effects shop reconcile lag
 
 Run it on a machine that does nothing else.

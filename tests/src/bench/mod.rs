@@ -2,7 +2,8 @@
 //!
 //! `tests/bench.sh` starts private servers and the release programs and calls [`run`]. Parts:
 //! `ingest` (a), `apply` with `pgbench` (b), `lag` (c), memory and CPU from `process` (d),
-//! `million` (e), `effects` (f), `shop` (g), `reconcile` (h). `report` prints the table, `latest` makes `latest.json`.
+//! `million` (e), `effects` (f), `shop` (g), `reconcile` (h). `report` prints the table, `latest`
+//! makes `latest.json`.
 
 mod ingest;
 
@@ -49,7 +50,7 @@ use workload::Notice;
 /// Where things are and how long it may take.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Shorter rounds, one of each: under two minutes
+    /// Shorter rounds, one of each: about three minutes
     #[arg(long)]
     pub quick: bool,
     /// Only these parts: `ingest`, `apply`, `million`, `effects`, `shop`, `reconcile`, `lag`
