@@ -2,11 +2,11 @@
 //!
 //! When a worker dies the broker counts a delivery for every message it held, the culprit and its
 //! neighbours alike, of whatever queue; and it may count once for each lane, because it hands what
-//! one channel held on to the next one that is about to go. So a worker starts carefully: one role after the other
-//! takes one message at a time, while the process holds nothing else, until it meets a message
-//! that never came back; then that role goes to full pace. When a lane meets a message that was in
-//! hand when a worker died ([`in_hand`](crate::in_hand)) it leaves it to the queue, and its role is
-//! careful again. Messages that came back are at the head of the queue.
+//! one channel held on to the next one that is about to go. So a worker starts carefully: one role
+//! after the other takes one message at a time, while the process holds nothing else, until it
+//! meets a message that never came back; then that role goes to full pace. When a lane meets a
+//! message that was in hand when a worker died ([`in_hand`](crate::in_hand)) it leaves it to the
+//! queue, and its role is careful again. Messages that came back are at the head of the queue.
 
 use std::sync::Arc;
 
